@@ -1,0 +1,207 @@
+"""The config slots of the base System: which keys there are, what they mean, in which unit, and what they default to.
+
+`espnet3.utils.config_checks` reads these models to find missing keys, near misses and wrong types before the first stage starts; the
+stage functions read their settings through `read_config`. Keys that are not listed here are the recipe's own and are left alone. What
+stands behind a `_target_` is described by the class that it names.
+"""
+
+from typing import Any, Literal, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+
+from espnet3.errors import ConfigError
+
+Target = dict[str, Any]
+"""A `_target_` with its arguments, built by `hydra.utils.instantiate` in the stage that uses it."""
+
+
+class Section(BaseModel):
+    """A part of a config file: typed, immutable, open to a recipe's own keys."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+
+
+class DatasetReference(Section):
+    """One dataset of a split."""
+
+    data_src: str | None = None
+    """`corpus/system` (the package egs3.<corpus>.<system>.dataset) or a dotted module; the recipe's own dataset/ where left out."""
+    data_src_args: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of the module's `Dataset`."""
+    name: str | None = None
+    """Name of a test set; needed there, and unique."""
+    transform: Target | None = None
+    """Called with each sample before anything else."""
+
+
+class Dataset(Section):
+    """The three splits."""
+
+    train: list[DatasetReference] = Field(default_factory=list)
+    valid: list[DatasetReference] = Field(default_factory=list)
+    test: list[DatasetReference] = Field(default_factory=list)
+
+
+class Dataloader(Section):
+    """How utterances become batches."""
+
+    batch_seconds: PositiveFloat = 60.0
+    """Most seconds of (padded) audio in a batch, over all devices together."""
+    max_batch_size: PositiveInt = 64
+    """Most utterances in a batch, over all devices together."""
+    num_buckets: PositiveInt = 6
+    """Duration buckets; more pad less and mix less."""
+    jitter: float = Field(default=0.1, ge=0)
+    """Random factor on durations before they are sorted into buckets: 0.1 is ±10 %."""
+    num_workers: NonNegativeInt = 1
+    """Processes that prepare batches; 0 prepares them in the training process."""
+
+
+class Trainer(Section):
+    """How long and how to train."""
+
+    max_epochs: PositiveInt = 50
+    max_steps: int = -1
+    """Stop after so many optimizer steps; -1 for no such limit."""
+    accelerator: str = "auto"
+    precision: str = "auto"
+    """A Lightning precision; `auto` is bf16-mixed on a GPU that has it, 16-mixed on an older one, 32-true on a CPU."""
+    gradient_clip_val: float | None = 5.0
+    accumulate_grad_batches: PositiveInt = 1
+    early_stopping_patience: PositiveInt | None = None
+    """Stop after so many epochs without a better validation score."""
+    keep_checkpoints: PositiveInt = 5
+    """How many of the best checkpoints to keep; their weights are averaged at the end."""
+    every_n_minutes: PositiveFloat = 10.0
+    """Time between checkpoints inside an epoch: what a vanished node can cost."""
+    log_every_n_steps: PositiveInt = 10
+    resume: Literal["same", "continue"] = "same"
+    """`same` resumes only a training of the same config; `continue` goes on from its checkpoint with changed settings."""
+
+
+class TrainingConfig(Section):
+    """`training_config`: create_dataset, collect_stats, train (and pack_model) read it, the other slots inherit its paths."""
+
+    exp_tag: str = "default"
+    """Name of the experiment."""
+    exp_dir: str
+    """Where train writes."""
+    data_dir: str
+    """Where create_dataset writes."""
+    stats_dir: str
+    """Where collect_stats writes."""
+    recipe_dir: str = "."
+    """Where the recipe's code is: run.py, conf/, src/, dataset/."""
+    seed: NonNegativeInt = 0
+    num_threads: PositiveInt | None = None
+    """Threads of numpy and torch in a stage; every processor where left out. Results are bit-exact for a fixed number."""
+    num_device: PositiveInt = 1
+    """Devices that train together in one process group."""
+    num_workers: PositiveInt = 1
+    """Processes of collect_stats."""
+    stage_log_mode: Literal["rank0", "per_rank"] = "rank0"
+    dataset: Dataset
+    create_dataset: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of the dataset module's DatasetBuilder."""
+    features: Target
+    """Audio to frames, e.g. espnet3.components.data.features.LogMel."""
+    augment: list[Target] = Field(default_factory=list)
+    """On the waveform of a training utterance, in this order, e.g. SpeedPerturb, Gain, AddNoise."""
+    feature_augment: list[Target] = Field(default_factory=list)
+    """On the frames of a training utterance, in this order, e.g. SpecAugment."""
+    preprocessor: Target
+    """A sample to the arrays that the model takes; is given `features`, the augmentations and what its System adds."""
+    model: Target
+    optimizer: Target
+    scheduler: Target | None = None
+    dataloader: Dataloader = Field(default_factory=Dataloader)
+    trainer: Trainer = Field(default_factory=Trainer)
+    best_model_criterion: tuple[str, Literal["min", "max"]] = ("valid/loss", "min")
+    """Which logged value says how good a checkpoint is, and which way."""
+
+
+class Parallel(Section):
+    """How a stage's items are spread over processes."""
+
+    shards: PositiveInt = 1
+    """Pieces that are run, and can be repeated, on their own. The merged files do not depend on it."""
+    workers: PositiveInt = 1
+    """Processes that run shards at a time."""
+
+
+class InferenceConfig(Section):
+    """`inference_config`: infer reads it."""
+
+    exp_tag: str = "default"
+    exp_dir: str
+    """The training's directory: its config, weights and statistics."""
+    inference_dir: str
+    """Where infer writes: a folder for each test set."""
+    dataset: Dataset
+    """Its `test` list is decoded; that of the training config where left out."""
+    model: Target
+    """What turns samples into named outputs, e.g. espnet3.systems.asr.inference.Recogniser."""
+    output_keys: list[str] = Field(default_factory=lambda: ["hyp"])
+    """Outputs that become `<key>.scp`."""
+    output_artifacts: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Outputs written as files of their own: {key: {type: npy | wav | json, ...}}; the SCP holds the path."""
+    batch_seconds: PositiveFloat = 60.0
+    """Most seconds of audio decoded at once."""
+    num_threads: PositiveInt | None = None
+    parallel: Parallel = Field(default_factory=Parallel)
+
+
+class MetricReference(Section):
+    """One metric and where its inputs come from."""
+
+    metric: Target
+    inputs: dict[str, str] = Field(default_factory=lambda: {"ref": "dataset:text", "hyp": "hyp"})
+    """`dataset:<column>` takes a manifest's column, any other value `<value>.scp` of the inference."""
+
+
+class MetricsConfig(Section):
+    """`metrics_config`: measure reads it."""
+
+    exp_tag: str = "default"
+    exp_dir: str | None = None
+    """The training's directory, for the loss curve of the report."""
+    inference_dir: str
+    """Where infer wrote, and measure writes."""
+    dataset: Dataset
+    metrics: list[MetricReference]
+    seed: NonNegativeInt = 0
+    """Of the bootstrap."""
+    worst_utterances: NonNegativeInt = 10
+    """How many the report lists with their audio."""
+
+
+class PublicationConfig(Section):
+    """`publication_config`: pack_model, upload_model, pack_demo and upload_demo read it."""
+
+    exp_tag: str = "default"
+    exp_dir: str | None = None
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def read_config(model: type[SectionT], config: DictConfig | dict[str, Any], slot: str) -> SectionT:
+    """The typed settings of a resolved config.
+
+    Raises:
+        ConfigError: keys are missing or of the wrong type; names all of them, dotted, beginning with `slot`.
+    """
+    plain = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
+    try:
+        return model.model_validate(plain)
+    except ValidationError as error:
+        raise ConfigError("\n".join(describe(finding, slot) for finding in error.errors())) from None
+
+
+def describe(finding: Any, slot: str) -> str:
+    """One line for a pydantic finding: dotted key, what was wrong, what was given."""
+    key = ".".join(str(part) for part in (slot, *finding["loc"]))
+    if finding["type"] == "missing":
+        return f"{key} is missing."
+    return f"{key}: {finding['msg']} (given: {finding['input']!r})."

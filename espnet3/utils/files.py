@@ -1,0 +1,134 @@
+"""Writing files so that a killed process leaves no half file, and so that one writer owns a directory.
+
+Every stage writes through `replacing` (a file) and `replacing_dir` (a folder): beside, flushed to disk, then renamed. A stage that
+claims its output directory (`claim`) has each rename checked: the writer that lost the directory stops with `LostOwnership`
+before it harms a byte. There are no locks, so nothing stays behind when a process is killed. What is written is the callers' affair.
+"""
+
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+from espnet3.errors import LostOwnership
+
+OWNER_FILE = ".owner"
+_claims: ContextVar[dict[Path, str] | None] = ContextVar("claims", default=None)
+
+
+@contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; when the block ends well, flush it to disk and rename it to `path`.
+
+    Raises:
+        LostOwnership: another writer has claimed a directory above `path`.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = _beside(path)
+    try:
+        yield beside
+        _flush(beside)
+        check_ownership(path)
+        beside.replace(path)
+        _flush(path.parent)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_dir(path: Path | str) -> Iterator[Path]:
+    """Yield a new temporary folder beside `path`; when the block ends well, it takes the place of `path`."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside, old = _beside(path), _beside(path)
+    beside.mkdir()
+    try:
+        yield beside
+        for file in beside.rglob("*"):
+            _flush(file)
+        check_ownership(path)
+        if path.exists():
+            path.rename(old)
+        beside.rename(path)
+        _flush(path.parent)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Replace `path` by a UTF-8 file that holds `text`."""
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_bytes(path: Path | str, content: bytes) -> None:
+    """Replace `path` by a file that holds `content`."""
+    with replacing(path) as beside:
+        beside.write_bytes(content)
+
+
+@contextmanager
+def claim(*directories: Path | str) -> Iterator[None]:
+    """Own `directories` while the block runs: whoever owned one before is stopped at its next rename.
+
+    The last to claim wins, so a retry never waits for a node that has vanished.
+    """
+    earlier = _claims.get() or {}
+    tokens = {Path(directory).resolve(): _sign(Path(directory)) for directory in directories}
+    before = _claims.set(earlier | tokens)
+    try:
+        yield
+    finally:
+        _claims.reset(before)
+        for directory, token in tokens.items():
+            if _owner(directory) == token:
+                (directory / OWNER_FILE).unlink(missing_ok=True)
+
+
+def check_ownership(path: Path | str) -> None:
+    """Make sure that no other run has claimed a directory above `path` since this one did.
+
+    Raises:
+        LostOwnership: with the name of the directory and of its new owner.
+    """
+    resolved = Path(path).resolve()
+    for directory, token in (_claims.get() or {}).items():
+        if resolved.is_relative_to(directory) and (owner := _owner(directory)) != token:
+            raise LostOwnership(
+                f"{directory} now belongs to another run ({owner or 'its owner file is gone'}); this one stopped and changed nothing "
+                "more. Wait for the other run, then run the stage again."
+            )
+
+
+def _sign(directory: Path) -> str:
+    directory.mkdir(parents=True, exist_ok=True)
+    token = f"{socket.gethostname()} pid {os.getpid()} {secrets.token_hex(8)}"
+    beside = _beside(directory / OWNER_FILE)
+    beside.write_text(token, encoding="utf-8")
+    beside.replace(directory / OWNER_FILE)
+    return token
+
+
+def _owner(directory: Path) -> str | None:
+    try:
+        return (directory / OWNER_FILE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
