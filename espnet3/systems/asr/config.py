@@ -1,0 +1,10 @@
+"""The config slots of the ASR System: those of the base System and the tokenizer."""
+
+from espnet3.systems.base.config import Target, TrainingConfig
+
+
+class ASRTrainingConfig(TrainingConfig):
+    """`training_config` of speech recognition."""
+
+    tokenizer: Target
+    """Text to token ids, e.g. espnet3.components.data.tokenizer.CharTokenizer; train_tokenizer makes the file at its `path`."""

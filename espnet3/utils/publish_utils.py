@@ -1,0 +1,35 @@
+"""The targets of pack_model and upload_model, which this version does not have yet; `BaseSystem` calls them."""
+
+from typing import NoReturn
+
+from omegaconf import DictConfig
+
+from espnet3.errors import ConfigError
+
+_INSTEAD = (
+    "this version of espnet3 cannot publish models or demos yet. What works: create_dataset, collect_stats, train, infer and measure; "
+    "the trained model is in exp_dir (config.yaml, averaged.safetensors). Leave the stage out of --stages."
+)
+
+
+def pack_model(training_config: DictConfig, publication_config: DictConfig) -> NoReturn:
+    """Refuse.
+
+    Raises:
+        ConfigError: always.
+    """
+    raise not_built("pack_model")
+
+
+def upload_model(publication_config: DictConfig) -> NoReturn:
+    """Refuse.
+
+    Raises:
+        ConfigError: always.
+    """
+    raise not_built("upload_model")
+
+
+def not_built(stage: str) -> ConfigError:
+    """The refusal of a publishing stage: what does not work, and what does."""
+    return ConfigError(f"{stage} is not built: {_INSTEAD}")

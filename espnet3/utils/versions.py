@@ -1,0 +1,53 @@
+"""Names and versions of code: of this package, of a System class, of a git checkout, of what is installed.
+
+Fingerprints, log heads and the run config ask here; nothing in it imports what it names.
+"""
+
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+REPORTED = ("espnet3", "omegaconf", "numpy", "scipy", "soundfile", "soxr", "sentencepiece", "torch", "lightning")
+GIT_SECONDS = 5
+
+
+@cache
+def package_version() -> str:
+    """Version of espnet3, installed or run from its checkout."""
+    try:
+        return metadata.version("espnet3")
+    except metadata.PackageNotFoundError:
+        project = Path(__file__).parents[2] / "pyproject.toml"
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+
+
+def system_name(system: type) -> str:
+    """`module.Class`, the same on every machine: a recipe's own module counts from its `src`."""
+    module = system.__module__
+    _, found, below = f".{module}".rpartition(".src.")
+    return f"src.{below}.{system.__qualname__}" if found else f"{module}.{system.__qualname__}"
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of Python and of the installed packages that can change results."""
+    versions = {"python": sys.version.split()[0]}
+    for package in REPORTED:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def git_commit(folder: Path) -> str:
+    """Commit of the checkout that holds `folder`, with ` (dirty)` where tracked files differ; `unknown` outside of one."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=GIT_SECONDS)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    commit, dash, _ = done.stdout.strip().partition("-dirty")
+    return f"{commit} (dirty)" if dash else commit
