@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
 from espnet3.errors import ConfigError
+from espnet3.utils.findings import describe
 
 Target = dict[str, Any]
 """A `_target_` with its arguments, built by `hydra.utils.instantiate` in the stage that uses it."""
@@ -197,11 +198,3 @@ def read_config(model: type[SectionT], config: DictConfig | dict[str, Any], slot
         return model.model_validate(plain)
     except ValidationError as error:
         raise ConfigError("\n".join(describe(finding, slot) for finding in error.errors())) from None
-
-
-def describe(finding: Any, slot: str) -> str:
-    """One line for a pydantic finding: dotted key, what was wrong, what was given."""
-    key = ".".join(str(part) for part in (slot, *finding["loc"]))
-    if finding["type"] == "missing":
-        return f"{key} is missing."
-    return f"{key}: {finding['msg']} (given: {finding['input']!r})."
