@@ -1,0 +1,53 @@
+# The project's commands; `make help` lists them. A fresh machine needs git, make and Python 3.11 or newer: the rest is installed
+# into .venv, pinned by version and hash.
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check format bench requirements clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+EXTRAS := data train infer measure publish demo k8s
+UV := $(BIN)/uv
+
+help: ## List the commands.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
+
+setup: .venv/ready ## Install everything that the other commands need into .venv.
+
+.venv/ready: pyproject.toml requirements/dev.txt requirements/setup.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/setup.txt
+	VIRTUAL_ENV=.venv $(UV) pip install --quiet --require-hashes --no-build-isolation -r requirements/dev.txt
+	VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: setup ## Run the digits recipe from audio to a word error rate.
+	$(BIN)/python egs3/digits/asr/run.py --stages create_dataset train_tokenizer collect_stats train infer measure
+
+test: setup ## Run all tests.
+	$(BIN)/python -m pytest
+
+check: setup ## Check format, lint, types and import rules.
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## Format the code and mend what the linter can.
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: setup ## Measure speed, padding and memory; prints a table and JSON.
+	$(BIN)/python -m bench
+
+# setup.in names what builds the one dependency without a wheel (antlr4) and our own, so that no unpinned builder is downloaded.
+# dev is the union of the others but demo and k8s; it is pinned first, and the others agree with it.
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+requirements: setup ## Pin the dependencies of every extra anew.
+	$(COMPILE) --extra dev pyproject.toml --output-file requirements/dev.txt
+	$(COMPILE) --constraint requirements/dev.txt requirements/setup.in --output-file requirements/setup.txt
+	for extra in $(EXTRAS); do \
+		$(COMPILE) --constraint requirements/dev.txt --extra $$extra pyproject.toml --output-file requirements/$$extra.txt || exit 1; \
+	done
+
+clean: ## Remove what the commands made, but not the results of recipes.
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
