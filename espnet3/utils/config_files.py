@@ -1,9 +1,9 @@
 """A YAML file and those that its `defaults:` list names, as layers to be merged in order.
 
 `config_utils` merges the layers; `config_checks` asks `locate` for the line of a key. The list means what it means to
-Hydra: `name`, `group/option`, `{group: option}` (lands under the key `group`), `{group@package: option}`, `_self_` (last
-where left out), null for nothing. All names are relative to the file that lists them. Hydra's overrides and search paths
-are left out.
+Hydra: `name`, `group/option`, `{group: option}` (lands under the key `group`), `{group@package: option}`, `_self_`
+(last where left out), null for nothing. All names are relative to the file that lists them. Hydra's overrides and
+search paths are left out.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

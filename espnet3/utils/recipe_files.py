@@ -1,0 +1,118 @@
+"""Which of a recipe's own files travel in its run config, and what a path in there may be.
+
+`recipe` and `run_config` call it. Only small text files travel: run.py, src/, dataset/, and the dataset modules of
+other recipes that a config names by `data_src`. Speech and models stay where they are.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.machinery import PathFinder
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from espnet3.errors import ConfigError
+
+LARGEST_FILE = 64 * 1024
+"""Bytes; a larger Python file is refused, any other larger file is left out as data."""
+TRAVELLING_FOLDERS = ("src", "dataset", "egs3")
+_SKIPPED_FOLDERS = {"__pycache__"}
+
+
+def read_recipe_files(recipe_dir: Path) -> dict[str, str]:
+    """{relative POSIX path: text} of run.py, src/ and dataset/, sorted by path.
+
+    Raises:
+        ConfigError: a Python file is larger than LARGEST_FILE or no UTF-8.
+    """
+    roots = [recipe_dir / name for name in ("run.py", "src", "dataset")]
+    return _read(recipe_dir, roots)
+
+
+def read_dataset_modules(sources: Iterable[str], search: Iterable[Path]) -> dict[str, str]:
+    """The same for `egs3/<corpus>/<task>/dataset/` of every `data_src` that names another recipe.
+
+    Args:
+        sources: values of `data_src`; those outside egs3 belong to installed packages and are left out.
+        search: folders that may hold `egs3`, beside those of `sys.path`.
+    """
+    files: dict[str, str] = {}
+    roots = [*search, *(Path(place).parent for place in _egs3_folders())]
+    for source in sorted(set(sources)):
+        package = Path(*dataset_module(source).split("."))
+        if package.parts[0] != "egs3":
+            continue
+        root = next((root for root in roots if (root / package).is_dir()), None)
+        if root is None:
+            raise ConfigError(
+                f"data_src {source!r} names {package}, which is in none of {', '.join(map(str, roots))}. "
+                "Write corpus/task as in egs3, or a dotted module."
+            )
+        files |= _read(root, [root / package])
+    return files
+
+
+def dataset_module(source: str) -> str:
+    """The dotted module of a `data_src`: `an4/asr` is egs3.an4.asr.dataset."""
+    if "/" not in source:
+        return source
+    return "egs3." + ".".join(part.replace("-", "_") for part in source.split("/")) + ".dataset"
+
+
+def data_sources(node: Any) -> Iterator[str]:
+    """Every `data_src` in plain config values, at any depth."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key == "data_src" and isinstance(value, str):
+                yield value
+            else:
+                yield from data_sources(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from data_sources(value)
+
+
+def check_travelling_path(name: str) -> str:
+    """`name` itself.
+
+    Raises:
+        ValueError: it is no plain relative path to run.py or into src/, dataset/ or egs3/.
+    """
+    path = PurePosixPath(name)
+    plain = str(path) == name and ".." not in path.parts and not re.search(r"[\\\x00-\x1f\x7f:]", name)
+    if not plain or (name != "run.py" and (len(path.parts) < 2 or path.parts[0] not in TRAVELLING_FOLDERS)):
+        raise ValueError("a recipe's file is run.py, or a plain relative path into src/, dataset/ or egs3/")
+    return name
+
+
+def _egs3_folders() -> list[str]:
+    spec = PathFinder.find_spec("egs3")
+    return list(spec.submodule_search_locations or []) if spec else []
+
+
+def _read(root: Path, tops: Iterable[Path]) -> dict[str, str]:
+    texts = {path.relative_to(root).as_posix(): _text(path) for top in tops for path in _walk(top)}
+    return {name: text for name, text in sorted(texts.items()) if text is not None}
+
+
+def _walk(top: Path) -> Iterator[Path]:
+    if top.is_file():
+        yield top
+    elif top.is_dir() and top.name not in _SKIPPED_FOLDERS:
+        for path in sorted(top.iterdir()):
+            if not path.name.startswith("."):
+                yield from _walk(path)
+
+
+def _text(path: Path) -> str | None:
+    size = path.stat().st_size
+    if size > LARGEST_FILE:
+        if path.suffix == ".py":
+            raise ConfigError(f"{path} has {size} bytes; a recipe's Python file may have {LARGEST_FILE}. Split it.")
+        return None
+    content = path.read_bytes()
+    try:
+        return None if b"\0" in content else content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if path.suffix == ".py":
+            raise ConfigError(f"{path} is no UTF-8 text ({error}). Save it as UTF-8.") from None
+        return None
