@@ -1,8 +1,9 @@
 """Fingerprints: what a stage's products depend on, as one hash.
 
-A fingerprint covers the parts of the config that a stage reads, the recipe's own files, the fingerprints of the stages before it, the
-System class and the package version. `done` decides with them what need not run again; the stages ask for the one that they run
-under (`stage_fingerprint`) so as never to mix products of two. Settings that change no byte of the products are left out.
+A fingerprint covers the parts of the config that a stage reads, the recipe's own files, the fingerprints of the stages
+before it, the System class and the package version. `done` decides with them what need not run again; the stages ask
+for the one that they run under (`stage_fingerprint`) so as never to mix products of two. Settings that change no byte
+of the products are left out.
 """
 
 import hashlib
@@ -15,7 +16,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from espnet3.utils.stage_spec import StageSpec, System, spec_of
+from espnet3.utils.stage_spec import SLOTS, StageSpec, System, spec_of
+from espnet3.utils.versions import package_version, system_name
 
 COSMETIC = (
     "num_workers",
@@ -30,7 +32,7 @@ COSMETIC = (
 
 Slots = Mapping[str, DictConfig | None]
 Covered = dict[str, Any]
-"""What a fingerprint covers: dotted config keys, `file:<path>`, `after:<stage>`, `system` and `package`, with their values."""
+"""What a fingerprint covers: dotted config keys, `file:<path>`, `after:<stage>`, `system`, `package`; with values."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def fingerprint_of(mapping: Mapping[str, Any] | DictConfig) -> str:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """One line for each entry that differs, such as `training_config.optimizer.lr: 0.002 → 0.001`."""
+    """One line for each entry that differs, such as `optimizer.lr: 0.002 → 0.001`."""
     keys = [key for key in sorted({*old, *new}) if old.get(key, _ABSENT) != new.get(key, _ABSENT)]
     return [_difference(key, old.get(key, _ABSENT), new.get(key, _ABSENT)) for key in keys]
 
@@ -105,8 +107,6 @@ def cover(system: type[System], stage: str, slots: Slots, files: Mapping[str, st
         slots: the configs, resolved.
         files: sha256 of the recipe's own files by path.
     """
-    from espnet3.utils.versions import package_version, system_name
-
     spec = spec_of(system, stage)
     after = {f"after:{earlier}": fingerprint_of(cover(system, earlier, slots, files)) for earlier in spec.after}
     code = {f"file:{path}": digest for path, digest in files.items()}
@@ -117,6 +117,16 @@ def cover(system: type[System], stage: str, slots: Slots, files: Mapping[str, st
         "system": system_name(system),
         "package": package_version(),
     }
+
+
+def recipe_digests(files: Mapping[str, str]) -> dict[str, str]:
+    """sha256 of the recipe's own files that count; run.py, which only says what to run, and prose do not.
+
+    Args:
+        files: {path: text}, as they travel in a run config.
+    """
+    code = {path: text for path, text in files.items() if path != "run.py" and not path.endswith(".md")}
+    return {path: hashlib.sha256(text.encode()).hexdigest() for path, text in code.items()}
 
 
 def _covered_config(spec: StageSpec, slots: Slots) -> Covered:
@@ -189,7 +199,10 @@ def _difference(key: str, old: Any, new: Any) -> str:
         return f"{key.removeprefix('file:')} {change}"
     if key.startswith("after:"):
         return f"{key.removeprefix('after:')} has other settings"
-    return f"{key}: {_shown(old)} → {_shown(new)}"
+    if key == "package":
+        return f"package {old} → {new}"
+    slot, _, inside = key.partition(".")
+    return f"{inside if slot in SLOTS else key}: {_shown(old)} → {_shown(new)}"
 
 
 def _shown(value: Any) -> str:

@@ -1,8 +1,8 @@
 """The log of a stage: `<directory>/<stage>.log` and stdout carry the same lines while the stage runs.
 
-`stages_utils` opens it around each stage. An earlier log is kept as `<stage>.<n>.log`; secrets are masked in every line; on more than one
-rank only the first writes the file, unless `stage_log_mode: per_rank` gives each its own. What the head says is here, too; which
-directory it is, the System says.
+`stages_utils` opens it around each stage. An earlier log is kept as `<stage>.<n>.log`; secrets are masked in every
+line; on more than one rank only the first writes the file, unless `stage_log_mode: per_rank` gives each its own. What
+the head says is here, too; which directory it is, the System says.
 """
 
 import logging
@@ -161,7 +161,8 @@ def _new_log(path: Path) -> TextIO:
                 continue
     except OSError as error:
         raise ConfigError(
-            f"The log {path} cannot be written ({error.strerror}): make {path.parent} writable, or choose another directory."
+            f"The log {path} cannot be written ({error.strerror}): make {path.parent} writable, or choose another "
+            "directory."
         ) from error
 
 

@@ -1,7 +1,8 @@
 """What a System declares about a stage beside its method, and what the layers below a System may ask of it.
 
-Systems fill `stage_specs` with these (they import them from `espnet3.systems.base.stage`); `stages_utils`, `fingerprint`, `plan`
-and the workflow generator read them. Which methods there are and what they do is the System's affair.
+Systems fill `stage_specs` with these (they import them from `espnet3.systems.base.stage`); `stages_utils`,
+`fingerprint`, `plan` and the workflow generator read them. Which methods there are and what they do is the System's
+affair.
 """
 
 from collections.abc import Mapping

@@ -1,11 +1,10 @@
 """run_stages: calls a System's methods by name, in order, each with its own copies of the configs and its own log.
 
-A recipe's run.py (through `run_utils.main`), the container entrypoints and users' own scripts call it. It always runs what it is
-given: what is already done, `done` decides before. It knows no stage by name.
+A recipe's run.py (through `run_utils.main`), the container entrypoints and users' own scripts call it. It always runs
+what it is given: what is already done, `done` decides before. It knows no stage by name.
 """
 
 import copy
-import difflib
 import inspect
 import logging
 import time
@@ -17,7 +16,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from espnet3.errors import ConfigError, Espnet3Error
-from espnet3.utils.logging_utils import StageLog, logging_to
+from espnet3.utils.done import remove_record
+from espnet3.utils.findings import nearest
+from espnet3.utils.logging_utils import StageLog, logging_to, rank
 from espnet3.utils.stage_spec import SLOTS, System, spec_of
 
 log = logging.getLogger(__name__)
@@ -49,17 +50,17 @@ def find_stage_problems(system: System | type[System], stage: str) -> list[str]:
         return [unknown_stage(stage, stages_of(system_cls))]
     if wanted := _required_arguments(fn, unbound=isinstance(system, type)):
         return [
-            f"stage {stage!r} of {system_cls.__name__} wants arguments ({', '.join(wanted)}): a stage is a method without "
-            "arguments; keep its settings in the config."
+            f"stage {stage!r} of {system_cls.__name__} wants arguments ({', '.join(wanted)}): a stage is a method "
+            "without arguments; keep its settings in the config."
         ]
     return []
 
 
 def unknown_stage(stage: str, stages: Sequence[str]) -> str:
     """The message for a stage that there is not, with the nearest name and the list."""
-    near = difflib.get_close_matches(stage, stages, n=1)
-    hint = f" did you mean {near[0]}?" if near else ""
-    return f"unknown stage {stage!r}:{hint} stages: {', '.join(stages)}".replace(": stages:", "; stages:")
+    near = nearest(stage, stages, likeness=0.6)
+    hint = f"did you mean {near}? " if near else ""
+    return f"unknown stage {stage!r}: {hint}stages: {', '.join(stages)}"
 
 
 def stages_of(system_cls: type[System]) -> list[str]:
@@ -79,6 +80,8 @@ def _required_arguments(fn: Any, unbound: bool) -> list[str]:
 def _run_stage(system: System, stage: str, directory: Path) -> None:
     with logging_to(_stage_log(system, stage, directory)):
         log.info("START %s", stage)
+        if rank() == 0:
+            remove_record(system, stage)
         start = time.monotonic()
         try:
             fn = getattr(system, stage)

@@ -25,10 +25,10 @@ def package_version() -> str:
 
 
 def system_name(system: type) -> str:
-    """`module.Class`, the same on every machine: a recipe's own module counts from its `src`."""
+    """`module.Class`, the same however it was loaded: a class of run.py itself is `run.Class`."""
     module = system.__module__
-    _, found, below = f".{module}".rpartition(".src.")
-    return f"src.{below}.{system.__qualname__}" if found else f"{module}.{system.__qualname__}"
+    of_run = module == "__main__" or module.startswith("_recipe_")
+    return f"{'run' if of_run else module}.{system.__qualname__}"
 
 
 def installed_versions() -> dict[str, str]:
@@ -43,7 +43,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def git_commit(folder: Path) -> str:
-    """Commit of the checkout that holds `folder`, with ` (dirty)` where tracked files differ; `unknown` outside of one."""
+    """Commit of the checkout around `folder`, with ` (dirty)` where tracked files differ; `unknown` outside of one."""
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=GIT_SECONDS)

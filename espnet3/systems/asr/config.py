@@ -7,4 +7,4 @@ class ASRTrainingConfig(TrainingConfig):
     """`training_config` of speech recognition."""
 
     tokenizer: Target
-    """Text to token ids, e.g. espnet3.components.data.tokenizer.CharTokenizer; train_tokenizer makes the file at its `path`."""
+    """Text to ids, e.g. espnet3.components.data.tokenizer.CharTokenizer; train_tokenizer makes its file, `path`."""

@@ -1,4 +1,7 @@
-"""ASRSystem: speech recognition. The base System with a tokenizer, which train_tokenizer makes from the training transcripts."""
+"""ASRSystem: speech recognition, which is the base System with a tokenizer made from the training transcripts.
+
+Recipes name it in their run.py, or subclass it in their src/system.py.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +22,7 @@ def _stage_specs() -> Mapping[str, StageSpec]:
         log_dir="training_config.data_dir",
         reads=("training_config.dataset.train", "training_config.tokenizer"),
         after=("create_dataset",),
-        inputs=("{training_config.data_dir}",),
+        inputs=("{training_config.dataset.train.*.data_src_args.manifest}",),
         outputs=(_TOKENIZER,),
     )
     train = replace(

@@ -1,4 +1,4 @@
-"""`StageSpec`, where Systems import it from; it lives below, in `espnet3.utils`, for the modules that run and plan stages."""
+"""`StageSpec`, where Systems import it from; it lives in `espnet3.utils`, whose modules run and plan stages."""
 
 from espnet3.utils.stage_spec import StageSpec
 

@@ -1,9 +1,9 @@
 """BaseSystem: binds the config slots to the nine stage methods.
 
-A recipe's run.py and the container entrypoints build one System and hand it to `espnet3.utils.stages_utils.run_stages`. A stage is
-a method without arguments: it takes its settings from the configs alone and imports what it needs when it is called, so that
-importing a System costs next to nothing. What a stage does is in the module that its method names. Subclasses override stages and
-add their own.
+A recipe's run.py and the container entrypoints build one System and hand it to
+`espnet3.utils.stages_utils.run_stages`. A stage is a method without arguments: it takes its settings from the configs
+alone and imports what it needs when it is called, so that importing a System costs next to nothing. What a stage does
+is in the module that its method names. Subclasses override stages and add their own.
 """
 
 from collections.abc import Mapping
@@ -147,7 +147,7 @@ class BaseSystem:
         upload_demo(self._need("publication_config", "upload_demo"))
 
     def log_directory(self, stage: str) -> Path:
-        """Where the log of `stage` goes: `stage_log_mapping`, else its spec, else `training_config.exp_dir`, else ./logs.
+        """Where the log of `stage` goes: the first of `stage_log_mapping`, its spec, `training_config.exp_dir`, ./logs.
 
         Raises:
             ConfigError: the reference of an explicit mapping does not resolve.
@@ -189,8 +189,8 @@ class BaseSystem:
         slot, _, key = str(reference).partition(".")
         if slot not in SLOTS or not key:
             raise ConfigError(
-                f"stage_log_mapping.{stage}: {reference!r} is not a reference into a config slot; write SLOT.KEY, such as "
-                f"training_config.exp_dir, with one of the slots {', '.join(SLOTS)}."
+                f"stage_log_mapping.{stage}: {reference!r} is not a reference into a config slot; write SLOT.KEY, such "
+                f"as training_config.exp_dir, with one of the slots {', '.join(SLOTS)}."
             )
 
 

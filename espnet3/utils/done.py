@@ -1,0 +1,146 @@
+"""Which stages are done, which are to run, and because of what.
+
+run.py's `main` and the workflow's plan step decide here, and put down that a stage is done; `run_stages` itself always
+runs what it is given. A stage is done when its record says that it finished under today's fingerprint, what it made is
+still there, and no stage that it builds on has run since.
+"""
+
+import json
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from espnet3.utils.files import write_text
+from espnet3.utils.fingerprint import Covered, StageRun, cover, differences, fingerprint_of
+from espnet3.utils.stage_paths import expand, record_path
+from espnet3.utils.stage_spec import System, slots_of, spec_of
+
+log = logging.getLogger(__name__)
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to happen to a stage."""
+
+    stage: str
+    run: StageRun
+    reasons: tuple[str, ...]
+    """Why it runs; empty when it is done."""
+    finished: str | None = None
+    """When it was last finished (UTC, ISO 8601)."""
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.reasons
+
+
+def decide(system: System, stages: Sequence[str], forced: Collection[str], files: Mapping[str, str]) -> list[Decision]:
+    """What is to happen to each of `stages`, in this order.
+
+    Args:
+        system: with its configs, resolved.
+        stages: those that were asked for.
+        forced: those that run in any case.
+        files: sha256 of the recipe's own files by path.
+    """
+    decisions: list[Decision] = []
+    for stage in stages:
+        running = [earlier.stage for earlier in decisions if not earlier.done]
+        covered = cover(type(system), stage, slots_of(system), files)
+        record = read_record(system, stage)
+        reasons = ("--force",) if stage in forced else tuple(_reasons(system, stage, covered, running))
+        run = StageRun(fingerprint_of(covered), covered, stage in forced)
+        decisions.append(Decision(stage, run, reasons, record.get("finished") if record else None))
+    return decisions
+
+
+def out_of_date(system: System, stages: Sequence[str], files: Mapping[str, str]) -> dict[str, list[str]]:
+    """What changed since the stages finished that `stages` build on but that are not among them."""
+    earlier = dict.fromkeys(name for stage in stages for name in spec_of(system, stage).after if name not in stages)
+    changed = {}
+    for stage in earlier:
+        if record := read_record(system, stage):
+            changed[stage] = _changes(record, cover(type(system), stage, slots_of(system), files))
+    return {stage: lines for stage, lines in changed.items() if lines}
+
+
+def write_record(system: System, decision: Decision, seconds: float) -> None:
+    """Put down that the stage is done."""
+    path = _record_path(system, decision.stage)
+    if path is None:
+        return
+    after = {stage: _finished(system, stage) for stage in spec_of(system, decision.stage).after}
+    record = {
+        "fingerprint": decision.run.fingerprint,
+        "covered": decision.run.covered,
+        "after": after,
+        "seconds": round(seconds, 3),
+        "finished": datetime.now(UTC).isoformat(),
+    }
+    write_text(path, json.dumps(record, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def remove_record(system: System, stage: str) -> None:
+    """A stage that starts is no longer done: whatever stops it, it runs again."""
+    if path := _record_path(system, stage):
+        path.unlink(missing_ok=True)
+
+
+def read_record(system: System, stage: str) -> Record | None:
+    """The done record of a stage; None where there is none that can be read."""
+    path = _record_path(system, stage)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8")) if path else None
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        log.warning("The done record %s cannot be read (%s): %s runs again.", path, error, stage)
+        return None
+    return record if isinstance(record, dict) and isinstance(record.get("covered"), dict) else None
+
+
+def _record_path(system: System, stage: str) -> Path | None:
+    return record_path(spec_of(system, stage), stage, slots_of(system))
+
+
+def _reasons(system: System, stage: str, covered: Covered, running: Sequence[str]) -> Iterator[str]:
+    spec = spec_of(system, stage)
+    path = _record_path(system, stage)
+    if path is None:
+        yield "always runs"
+        return
+    record = read_record(system, stage)
+    if record is None:
+        yield "not finished" if (system.log_directory(stage) / f"{stage}.log").exists() else "never run"
+        return
+    yield from _changes(record, covered, running)
+    yield from (f"{earlier} runs again" for earlier in spec.after if earlier in running)
+    yield from _ran_since(system, record, running)
+    yield from (f"{output} is missing" for output in expand(spec.outputs, slots_of(system)) if not output.exists())
+
+
+def _changes(record: Record, covered: Covered, running: Sequence[str] = ()) -> list[str]:
+    """What differs; of the stages before, only those that do not say so themselves by running again."""
+    skipped = {f"after:{stage}" for stage in running}
+    old, new = (
+        {key: value for key, value in each.items() if key not in skipped} for each in (record["covered"], covered)
+    )
+    return differences(old, new)
+
+
+def _ran_since(system: System, record: Record, running: Sequence[str]) -> Iterator[str]:
+    for stage, finished in record.get("after", {}).items():
+        now = _finished(system, stage)
+        if stage not in running and now is not None and now != finished:
+            yield f"{stage} ran since, {now[:19]}"
+
+
+def _finished(system: System, stage: str) -> str | None:
+    record = read_record(system, stage)
+    return record["finished"] if record else None

@@ -1,0 +1,96 @@
+"""The plan of a run: for each stage what it reads, where it writes and logs, what exists, and whether and why it runs.
+
+`run.py --dry_run` shows it (`show_plan`); nothing is run, and nothing heavy is imported. Whether a stage is done,
+`done` decides.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from espnet3.utils.done import Decision
+from espnet3.utils.stage_paths import expand
+from espnet3.utils.stage_spec import System, slots_of, spec_of
+
+MOST_REASONS = 4
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of the plan."""
+
+    stage: str
+    slots: tuple[str, ...]
+    log_directory: Path
+    inputs: tuple[Path, ...]
+    outputs: tuple[Path, ...]
+    decision: Decision
+
+
+def make_plan(system: System, decisions: Sequence[Decision]) -> list[Step]:
+    """The steps of a run, in order."""
+    return [_step(system, decision) for decision in decisions]
+
+
+def show_plan(steps: Sequence[Step]) -> None:
+    """Write the plan to stdout: a table on a terminal, plain lines elsewhere."""
+    if sys.stdout.isatty():
+        _show_table(steps)
+    else:
+        sys.stdout.write("\n".join(_as_text(step) for step in steps) + "\n")
+
+
+def explain(decision: Decision) -> str:
+    """`done` or `to do`, and because of what."""
+    if decision.done:
+        return f"done {(decision.finished or '')[:19].replace('T', ' ')} UTC"
+    reasons = list(decision.reasons[:MOST_REASONS])
+    if more := len(decision.reasons) - len(reasons):
+        reasons.append(f"{more} more")
+    return f"to do: {'; '.join(reasons)}"
+
+
+def _step(system: System, decision: Decision) -> Step:
+    spec, slots = spec_of(system, decision.stage), slots_of(system)
+    inputs, outputs = tuple(expand(spec.inputs, slots)), tuple(expand(spec.outputs, slots))
+    return Step(decision.stage, spec.slots, system.log_directory(decision.stage), inputs, outputs, decision)
+
+
+def _as_text(step: Step) -> str:
+    lines = [
+        f"{step.stage}: {explain(step.decision)}",
+        f"  configs  {', '.join(step.slots) or 'none'}",
+        f"  log      {step.log_directory / step.stage}.log",
+        *(f"  reads    {_with_state(path)}" for path in step.inputs),
+        *(f"  writes   {_with_state(path)}" for path in step.outputs),
+    ]
+    return "\n".join(lines)
+
+
+def _with_state(path: Path) -> str:
+    return f"{path} ({'exists' if path.exists() else 'missing'})"
+
+
+def _show_table(steps: Sequence[Step]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(caption="✓ exists   · missing", caption_justify="left", show_lines=True)
+    for column in ("stage", "plan", "configs", "log directory", "reads", "writes"):
+        table.add_column(column, overflow="fold")
+    for step in steps:
+        colour = "green" if step.decision.done else "yellow"
+        plan = f"[{colour}]{escape(explain(step.decision))}[/{colour}]"
+        slots = "\n".join(step.slots) or "none"
+        table.add_row(
+            step.stage, plan, slots, escape(str(step.log_directory)), _marked(step.inputs), _marked(step.outputs)
+        )
+    Console().print(table)
+
+
+def _marked(paths: Sequence[Path]) -> str:
+    from rich.markup import escape
+
+    return "\n".join(f"{'✓' if path.exists() else '·'} {escape(str(path))}" for path in paths)

@@ -1,0 +1,67 @@
+"""What would stop a run, found before its first stage starts: all of it at once.
+
+`run_utils.main` prints the findings and does not start. Here is what concerns stages: their names, their slots, what
+they need of earlier ones, and the directories that they write to. The configs themselves are `config_checks`'s affair.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from espnet3.utils.findings import Finding
+from espnet3.utils.stage_paths import expand, makes
+from espnet3.utils.stage_spec import System, slots_of, spec_of
+from espnet3.utils.stages_utils import find_stage_problems, stages_of, unknown_stage
+
+
+def check_names(system_cls: type[System], stages: Sequence[str], known: Sequence[str]) -> list[Finding]:
+    """Names that are not in the recipe's list, or that the System has no runnable method for."""
+    unknown = [Finding("--stages", unknown_stage(stage, known)) for stage in stages if stage not in known]
+    listed = [stage for stage in stages if stage in known]
+    wrong = [Finding("DEFAULT_STAGES", line) for stage in listed for line in find_stage_problems(system_cls, stage)]
+    return unknown + wrong
+
+
+def check_needs(system_cls: type[System], stages: Sequence[str], files: Mapping[str, Path | None]) -> list[Finding]:
+    """Config slots that a stage needs and that have no file."""
+    lacking = [(stage, slot) for stage in stages for slot in spec_of(system_cls, stage).slots if files[slot] is None]
+    return [
+        Finding(stage, f"needs {slot}: write conf/{slot.removesuffix('_config')}.yaml or give --{slot} FILE")
+        for stage, slot in lacking
+    ]
+
+
+def check_paths(system: System, stages: Sequence[str]) -> list[Finding]:
+    """Inputs that are not there and that no earlier stage of the run makes; directories that cannot be written."""
+    findings = [
+        finding for place, stage in enumerate(stages) for finding in _check_inputs(system, stage, stages[:place])
+    ]
+    directories = dict.fromkeys(system.log_directory(stage) for stage in stages)
+    return findings + [Finding(str(directory), why) for directory in directories if (why := _unwritable(directory))]
+
+
+def _check_inputs(system: System, stage: str, earlier: Sequence[str]) -> Iterator[Finding]:
+    if any(each not in system.stage_specs for each in earlier):
+        return  # A stage that declares nothing may make anything.
+    slots = slots_of(system)
+    made = [path for each in earlier for path in expand(spec_of(system, each).outputs, slots)]
+    for path in expand(spec_of(system, stage).inputs, slots):
+        if not path.exists() and not makes(made, path):
+            yield Finding(stage, f"needs {path}, which does not exist; {_cure(system, path)}")
+
+
+def _cure(system: System, path: Path) -> str:
+    slots = slots_of(system)
+    for stage in stages_of(type(system)):
+        if makes(expand(spec_of(system, stage).outputs, slots), path):
+            return f"run {stage} first, which makes it"
+    return "correct the path in the config"
+
+
+def _unwritable(directory: Path) -> str | None:
+    existing = next(place for place in (directory.absolute(), *directory.absolute().parents) if place.exists())
+    if not existing.is_dir():
+        return f"cannot be made, because {existing} is a file; move it away or choose another directory"
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return f"cannot be written (no permission in {existing}); change its permissions or choose another directory"
+    return None
