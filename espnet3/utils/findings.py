@@ -10,6 +10,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+Key = tuple[str, ...]
+"""Where a value is in a config: its keys and list positions from the top."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with the value at `key` of some slot."""
+
+    key: Key
+    message: str
+    is_whole: bool = False
+    """The message names the key itself, with `{slot}` for the slot's name."""
+
+    def sentence(self, slot: str) -> str:
+        """The message with the dotted key, beginning with the slot."""
+        if self.is_whole:
+            return self.message.replace("{slot}", slot, 1)
+        return f"{'.'.join((slot, *self.key))}: {self.message}"
+
 
 @dataclass(frozen=True, order=True)
 class Finding:
