@@ -37,7 +37,7 @@ def speechlike(seconds: float, rate: int, seed: int = 0) -> FloatArray:
     partials = np.arange(1, 12)[:, None]
     tone = (np.sin(2 * np.pi * partials * (120 * time + 40 * time**2)) / partials).sum(axis=0)
     envelope = np.maximum(0, np.sin(2 * np.pi * 1.7 * time))
-    return (0.1 * envelope * tone + 0.003 * rng.standard_normal(len(time)) + 0.02).astype(np.float32)
+    return np.asarray(0.1 * envelope * tone + 0.003 * rng.standard_normal(len(time)) + 0.02, np.float32)
 
 
 @pytest.mark.parametrize("n_mels", [40, 80])
