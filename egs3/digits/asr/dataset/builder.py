@@ -1,0 +1,81 @@
+"""Unpacks the digits corpus that the package ships: create_dataset calls it.
+
+`make_speech.py` made that corpus: `speech/<voice>.ogg`, each with many utterances, and an index for each split. Checking
+the result is create_dataset's affair.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from espnet3.components.data.dataset_builder import DatasetBuilder
+from espnet3.components.data.manifest import Utterance, write_manifest
+from espnet3.errors import DataError
+from espnet3.utils.files import replacing_dir
+
+SPLITS = ("train", "valid", "test")
+RATE = 8000
+
+
+@dataclass
+class DigitsBuilder(DatasetBuilder):
+    """`<data_dir>/audio/<voice>.flac` and `<data_dir>/{train,valid,test}.jsonl`, from the files beside this recipe."""
+
+    def is_source_prepared(self) -> bool:
+        """Whether the package holds its speech."""
+        return all((_speech() / f"{split}.jsonl").is_file() for split in SPLITS)
+
+    def prepare_source(self) -> None:
+        """The speech comes with the package, so there is nothing to fetch.
+
+        Raises:
+            DataError: it is not there.
+        """
+        raise DataError(
+            f"{_speech()} lacks the speech of the digits recipe. It is part of the package: install it again, or make "
+            "the speech anew with egs3/digits/asr/make_speech.py."
+        )
+
+    def is_built(self) -> bool:
+        """Whether the manifests are there; they are written last."""
+        return all((self.data_dir / f"{split}.jsonl").exists() for split in SPLITS)
+
+    def build(self) -> None:
+        """Unpack the speech, then write the manifests.
+
+        FLAC, because libsndfile does not seek exactly in the last second of an Ogg Vorbis file.
+        """
+        index = {split: list(_index(split)) for split in SPLITS}
+        with replacing_dir(self.data_dir / "audio") as folder:
+            checksums = {name: _unpack(name, folder) for name in sorted({u["audio"] for u in sum(index.values(), [])})}
+        for split in SPLITS:
+            write_manifest(self.data_dir / f"{split}.jsonl", (_utterance(entry, checksums) for entry in index[split]))
+
+
+def _speech() -> Traversable:
+    return files("egs3.digits.asr") / "speech"
+
+
+def _index(split: str) -> Iterator[dict[str, str]]:
+    for line in (_speech() / f"{split}.jsonl").read_text(encoding="utf-8").splitlines():
+        yield json.loads(line)
+
+
+def _unpack(name: str, folder: Path) -> str:
+    """Decode a voice's file into `folder`; the checksum of what was written."""
+    import soundfile
+
+    target = folder / Path(name).with_suffix(".flac").name
+    with (_speech() / name).open("rb") as file:
+        samples, rate = soundfile.read(file, dtype="int16")
+    soundfile.write(target, samples, rate, subtype="PCM_16")
+    return f"sha256:{hashlib.sha256(target.read_bytes()).hexdigest()}"
+
+
+def _utterance(entry: dict[str, str], checksums: dict[str, str]) -> Utterance:
+    fields = entry | {"audio": f"audio/{Path(entry['audio']).stem}.flac"}
+    return Utterance(**fields, sample_rate=RATE, checksum=checksums[entry["audio"]])
