@@ -1,47 +1,31 @@
 """The config slots of the base System: which keys there are, what they mean, in which unit, and what they default to.
 
-`espnet3.utils.config_checks` reads these models to find missing keys, near misses and wrong types before the first stage starts; the
-stage functions read their settings through `read_config`. Keys that are not listed here are the recipe's own and are left alone. What
-stands behind a `_target_` is described by the class that it names.
+`espnet3.utils.config_checks` reads these models to find missing keys, near misses and wrong types before the first
+stage starts; the stage functions read their settings through `read_config`. Keys that are not listed here are the
+recipe's own and are left alone. What stands behind a `_target_` is described by the class that it names.
 """
 
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from omegaconf import DictConfig, OmegaConf
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from espnet3.errors import ConfigError
-from espnet3.utils.findings import describe
+from espnet3.utils.sections import DataConfig, Dataset, DatasetReference, Section, Target, read_config
 
-Target = dict[str, Any]
-"""A `_target_` with its arguments, built by `hydra.utils.instantiate` in the stage that uses it."""
-
-
-class Section(BaseModel):
-    """A part of a config file: typed, immutable, open to a recipe's own keys."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
-
-
-class DatasetReference(Section):
-    """One dataset of a split."""
-
-    data_src: str | None = None
-    """`corpus/system` (the package egs3.<corpus>.<system>.dataset) or a dotted module; the recipe's own dataset/ where left out."""
-    data_src_args: dict[str, Any] = Field(default_factory=dict)
-    """Arguments of the module's `Dataset`."""
-    name: str | None = None
-    """Name of a test set; needed there, and unique."""
-    transform: Target | None = None
-    """Called with each sample before anything else."""
-
-
-class Dataset(Section):
-    """The three splits."""
-
-    train: list[DatasetReference] = Field(default_factory=list)
-    valid: list[DatasetReference] = Field(default_factory=list)
-    test: list[DatasetReference] = Field(default_factory=list)
+__all__ = [
+    "Dataloader",
+    "Dataset",
+    "DatasetReference",
+    "InferenceConfig",
+    "MetricReference",
+    "MetricsConfig",
+    "Parallel",
+    "PublicationConfig",
+    "Section",
+    "Target",
+    "Trainer",
+    "TrainingConfig",
+    "read_config",
+]
 
 
 class Dataloader(Section):
@@ -78,33 +62,26 @@ class Trainer(Section):
     """Time between checkpoints inside an epoch: what a vanished node can cost."""
     log_every_n_steps: PositiveInt = 10
     resume: Literal["same", "continue"] = "same"
-    """`same` resumes only a training of the same config; `continue` goes on from its checkpoint with changed settings."""
+    """`same` resumes only a training of the same config; `continue` goes on from its checkpoint under another."""
 
 
-class TrainingConfig(Section):
-    """`training_config`: create_dataset, collect_stats, train (and pack_model) read it, the other slots inherit its paths."""
+class TrainingConfig(DataConfig):
+    """`training_config`: create_dataset, collect_stats, train and pack_model read it, other slots inherit its paths."""
 
     exp_tag: str = "default"
     """Name of the experiment."""
     exp_dir: str
     """Where train writes."""
-    data_dir: str
-    """Where create_dataset writes."""
     stats_dir: str
     """Where collect_stats writes."""
-    recipe_dir: str = "."
-    """Where the recipe's code is: run.py, conf/, src/, dataset/."""
     seed: NonNegativeInt = 0
     num_threads: PositiveInt | None = None
-    """Threads of numpy and torch in a stage; every processor where left out. Results are bit-exact for a fixed number."""
+    """Threads of numpy and torch in a stage; every processor where left out. A fixed number gives bit-exact results."""
     num_device: PositiveInt = 1
     """Devices that train together in one process group."""
     num_workers: PositiveInt = 1
     """Processes of collect_stats."""
     stage_log_mode: Literal["rank0", "per_rank"] = "rank0"
-    dataset: Dataset
-    create_dataset: dict[str, Any] = Field(default_factory=dict)
-    """Arguments of the dataset module's DatasetBuilder."""
     features: Target
     """Audio to frames, e.g. espnet3.components.data.features.LogMel."""
     augment: list[Target] = Field(default_factory=list)
@@ -182,19 +159,3 @@ class PublicationConfig(Section):
 
     exp_tag: str = "default"
     exp_dir: str | None = None
-
-
-SectionT = TypeVar("SectionT", bound=Section)
-
-
-def read_config(model: type[SectionT], config: DictConfig | dict[str, Any], slot: str) -> SectionT:
-    """The typed settings of a resolved config.
-
-    Raises:
-        ConfigError: keys are missing or of the wrong type; names all of them, dotted, beginning with `slot`.
-    """
-    plain = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
-    try:
-        return model.model_validate(plain)
-    except ValidationError as error:
-        raise ConfigError("\n".join(describe(finding, slot) for finding in error.errors())) from None
