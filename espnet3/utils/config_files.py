@@ -81,8 +81,11 @@ def read_yaml(path: Path) -> DictConfig:
         raise ConfigError(
             f"{path}: {_first_line(error)}. An interpolation is written ${{key}} or ${{oc.env:NAME,default}}."
         ) from None
-    if not isinstance(content, DictConfig):
-        raise ConfigError(f"{path} holds a list; a config is a mapping of keys to values, such as `exp_tag: first`.")
+    # OmegaConf makes a key of a file that is a bare word.
+    if not isinstance(content, DictConfig) or (isinstance(_compose(path), yaml.ScalarNode) and content):
+        raise ConfigError(
+            f"{path} holds no mapping; a config maps keys to values, such as `exp_tag: first`."
+        )
     return content
 
 
@@ -105,7 +108,10 @@ def locate(layers: Iterable[Layer], key: Sequence[str]) -> str | None:
 def _pop_defaults(content: DictConfig, path: Path) -> list[tuple[str, Key]]:
     if "defaults" not in content:
         return [(_SELF, ())]
-    entries = OmegaConf.to_container(content.pop("defaults"), resolve=False) if content.defaults is not None else []
+    plain = OmegaConf.to_container(content, resolve=False)
+    assert isinstance(plain, dict)
+    del content["defaults"]
+    entries = plain["defaults"] or []
     if not isinstance(entries, list):
         raise ConfigError(f"{_line_of(path, 'defaults')}: `defaults` must be a list; its entries are {_FORMS}.")
     parsed = [item for entry in entries for item in _parse_entry(entry, path)]
@@ -169,11 +175,15 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0].rstrip(".")
 
 
-def _descend(path: Path, key: Sequence[str]) -> tuple[int, int]:
+def _compose(path: Path) -> yaml.Node | None:
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return yaml.compose(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return 0, 1
+        return None
+
+
+def _descend(path: Path, key: Sequence[str]) -> tuple[int, int]:
+    node = _compose(path)
     line, depth = 1, 0
     for part in key:
         found = _child(node, part)

@@ -58,7 +58,7 @@ class TargetChecks:
                     reference.get("data_src_args"), (*key, "data_src_args"), f"{module}.Dataset", signature
                 )
             elif module not in seen:
-                yield Fault(place, f"{signature}. A dataset module exports Dataset and DatasetBuilder.")
+                yield Fault(place, f"{_sentence(signature)} A dataset module exports Dataset and DatasetBuilder.")
             seen.add(module)
         if len(seen) == 1:
             target = f"{seen.pop()}.DatasetBuilder"
@@ -77,7 +77,7 @@ class TargetChecks:
         if isinstance(signature, Signature):
             yield from _arguments(node, key, target, signature)
         else:
-            yield Fault((*key, "_target_"), f"{signature}.")
+            yield Fault((*key, "_target_"), _sentence(signature))
 
     def _resolve(self, target: Any) -> Signature | str:
         """The signature, or why there is none."""
@@ -127,6 +127,10 @@ def _arguments(given: Any, key: Key, target: str, signature: Signature) -> Itera
             known = ", ".join(signature.parameters) or "nothing"
             hint = f"did you mean {meant}?" if meant else f"it takes {known}."
             yield Fault((*key, str(name)), f"{target} takes no {name}; {hint}")
+
+
+def _sentence(reason: str) -> str:
+    return reason if reason.endswith("?") else f"{reason}."
 
 
 def _is_installed(package: str) -> bool:
