@@ -97,7 +97,7 @@ def read_record(system: System, stage: str) -> Record | None:
     path = _record_path(system, stage)
     try:
         record = json.loads(path.read_text(encoding="utf-8")) if path else None
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         log.warning("The done record %s cannot be read (%s): %s runs again.", path, error, stage)

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from espnet3.utils.findings import Finding
-from espnet3.utils.stage_paths import expand, makes
+from espnet3.utils.stage_paths import expand, makers
 from espnet3.utils.stage_spec import System, slots_of, spec_of
-from espnet3.utils.stages_utils import find_stage_problems, stages_of, unknown_stage
+from espnet3.utils.stages_utils import find_stage_problems, unknown_stage
 
 
 def check_names(system_cls: type[System], stages: Sequence[str], known: Sequence[str]) -> list[Finding]:
@@ -31,31 +31,26 @@ def check_needs(system_cls: type[System], stages: Sequence[str], files: Mapping[
     ]
 
 
-def check_paths(system: System, stages: Sequence[str]) -> list[Finding]:
-    """Inputs that are not there and that no earlier stage of the run makes; directories that cannot be written."""
-    findings = [
-        finding for place, stage in enumerate(stages) for finding in _check_inputs(system, stage, stages[:place])
-    ]
+def check_inputs(system: System, stages: Sequence[str]) -> list[Finding]:
+    """Inputs that are not there and that no earlier stage of the run makes."""
+    pairs = [(stage, stages[:place]) for place, stage in enumerate(stages)]
+    return [finding for stage, earlier in pairs for finding in _check_inputs(system, stage, earlier)]
+
+
+def check_directories(system: System, stages: Sequence[str]) -> list[Finding]:
+    """Log directories, which are output directories, too, that cannot be written."""
     directories = dict.fromkeys(system.log_directory(stage) for stage in stages)
-    return findings + [Finding(str(directory), why) for directory in directories if (why := _unwritable(directory))]
+    return [Finding(str(directory), why) for directory in directories if (why := _unwritable(directory))]
 
 
 def _check_inputs(system: System, stage: str, earlier: Sequence[str]) -> Iterator[Finding]:
     if any(each not in system.stage_specs for each in earlier):
         return  # A stage that declares nothing may make anything.
-    slots = slots_of(system)
-    made = [path for each in earlier for path in expand(spec_of(system, each).outputs, slots)]
-    for path in expand(spec_of(system, stage).inputs, slots):
-        if not path.exists() and not makes(made, path):
-            yield Finding(stage, f"needs {path}, which does not exist; {_cure(system, path)}")
-
-
-def _cure(system: System, path: Path) -> str:
-    slots = slots_of(system)
-    for stage in stages_of(type(system)):
-        if makes(expand(spec_of(system, stage).outputs, slots), path):
-            return f"run {stage} first, which makes it"
-    return "correct the path in the config"
+    for path in expand(spec_of(system, stage).inputs, slots_of(system)):
+        if path.exists() or set(able := makers(system, path)) & set(earlier):
+            continue
+        cure = f"run {able[0]} first, which makes it" if able else "correct the path in the config"
+        yield Finding(stage, f"needs {path}, which does not exist; {cure}")
 
 
 def _unwritable(directory: Path) -> str | None:

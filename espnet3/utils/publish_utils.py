@@ -8,7 +8,8 @@ from espnet3.errors import ConfigError
 
 _INSTEAD = (
     "this version of espnet3 cannot publish models or demos yet. What works: create_dataset, collect_stats, train, "
-    "infer and measure; the trained model is in exp_dir (config.yaml, averaged.safetensors). Leave the stage out of --stages."
+    "infer and measure; the trained model is in exp_dir (config.yaml, averaged.safetensors). Leave this stage out of "
+    "--stages."
 )
 
 

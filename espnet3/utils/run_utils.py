@@ -18,14 +18,13 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from espnet3.errors import ConfigError, Espnet3Error
+from espnet3.errors import ConfigError, DataError, Espnet3Error
 from espnet3.utils.config_utils import Slots, load_slots
 from espnet3.utils.done import Decision, decide, out_of_date, write_record
 from espnet3.utils.findings import Finding
 from espnet3.utils.fingerprint import recipe_digests, running
-from espnet3.utils.logging_utils import rank
 from espnet3.utils.plan import make_plan, show_plan
-from espnet3.utils.preflight import check_names, check_needs, check_paths
+from espnet3.utils.preflight import check_directories, check_inputs, check_names, check_needs
 from espnet3.utils.recipe import Recipe, activated, recipe_name
 from espnet3.utils.recipe_files import data_sources, read_dataset_modules, read_recipe_files
 from espnet3.utils.redaction import environment_secrets, redact
@@ -103,14 +102,14 @@ def _main(args: Args, system_cls: type[Any]) -> None:
         return
     digests = recipe_digests(_code(run))
     decisions = decide(run.system, args.stages, args.stages if args.force else (), digests)
-    findings = _check(run, [decision.stage for decision in decisions if not decision.done])
     if args.dry_run:
         show_plan(make_plan(run.system, decisions))
-    _refuse(findings)
-    if not args.dry_run:
-        _warn_of_others(run, digests)
-        _run_all(run, decisions)
-        show_summary(run.system, args.stages)
+    _check(run, [decision.stage for decision in decisions if not decision.done])
+    if args.dry_run:
+        return
+    _warn_of_others(run, digests)
+    _run_all(run, decisions)
+    show_summary(run.system, args.stages)
 
 
 def _prepare(args: Args, system_cls: type[Any]) -> _Run:
@@ -140,10 +139,13 @@ def _code(run: _Run) -> dict[str, str]:
     return read_recipe_files(directory) | read_dataset_modules(sources, directory.parents[2:3])
 
 
-def _check(run: _Run, stages: Sequence[str]) -> list[Finding]:
+def _check(run: _Run, to_run: Sequence[str]) -> None:
     from espnet3.utils.config_checks import check_slots
 
-    return [*check_slots(run.slots, run.system, stages), *check_paths(run.system, stages)]
+    findings = check_slots(type(run.system), run.slots, run.args.stages, run.args.recipe_dir)
+    findings += check_directories(run.system, to_run)
+    inputs = check_inputs(run.system, to_run)
+    _refuse(findings + inputs, ConfigError if findings else DataError)
 
 
 def _warn_of_others(run: _Run, digests: Mapping[str, str]) -> None:
@@ -159,13 +161,12 @@ def _run_all(run: _Run, decisions: Sequence[Decision]) -> None:
         start = time.monotonic()
         with running(decision.run):
             run_stages(system=run.system, stages_to_run=[decision.stage])
-        if rank() == 0:
-            write_record(run.system, decision, time.monotonic() - start)
+        write_record(run.system, decision, time.monotonic() - start)
 
 
-def _refuse(findings: Sequence[Finding]) -> None:
+def _refuse(findings: Sequence[Finding], kind: type[Espnet3Error] = ConfigError) -> None:
     if findings:
-        raise ConfigError("\n".join(["nothing was started, because", *(f"  {finding}" for finding in findings)]))
+        raise kind("\n".join(["nothing was started, because", *(f"  {finding}" for finding in findings)]))
 
 
 def _missing_files(args: Args) -> list[Finding]:

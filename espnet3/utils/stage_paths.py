@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from espnet3.utils.fingerprint import find
-from espnet3.utils.stage_spec import StageSpec
+from espnet3.utils.stage_spec import StageSpec, System, slots_of
 
 Slots = Mapping[str, DictConfig | None]
 _PLACE = re.compile(r"\{([^}]+)\}")
@@ -34,10 +34,16 @@ def record_path(spec: StageSpec, stage: str, slots: Slots) -> Path | None:
     return found[0] / ".done" / f"{stage}.json" if found else None
 
 
-def makes(outputs: Iterable[Path], wanted: Path) -> bool:
-    """Whether `wanted` is one of `outputs`, or holds or lies in one."""
-    wanted = wanted.absolute()
-    return any(wanted.is_relative_to(made) or made.is_relative_to(wanted) for made in (o.absolute() for o in outputs))
+def makers(system: System, wanted: Path) -> list[str]:
+    """The stages that make `wanted`: those that declare it or part of it, else those with a folder around it."""
+    slots = slots_of(system)
+    outputs = {stage: expand(spec.outputs, slots) for stage, spec in system.stage_specs.items()}
+    exact = [stage for stage, paths in outputs.items() if any(_holds(wanted, path) for path in paths)]
+    return exact or [stage for stage, paths in outputs.items() if any(_holds(path, wanted) for path in paths)]
+
+
+def _holds(folder: Path, path: Path) -> bool:
+    return path.absolute().is_relative_to(folder.absolute())
 
 
 def _expand(template: str, plain: Mapping[str, Any]) -> list[Path]:

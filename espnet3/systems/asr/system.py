@@ -44,6 +44,7 @@ class ASRSystem(BaseSystem):
 
     def train_tokenizer(self) -> None:
         """Make the tokenizer's file from the training transcripts."""
+        config = self._need("training_config", "train_tokenizer")
         from espnet3.components.data.tokenizer import train_tokenizer
 
-        train_tokenizer(self._need("training_config", "train_tokenizer"))
+        train_tokenizer(config)

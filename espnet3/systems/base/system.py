@@ -45,6 +45,12 @@ class BaseSystem:
         "publication_config": PublicationConfig,
     }
 
+    # DictConfig, or None where not given; Any, so that a recipe's stages read their keys without asking each time.
+    training_config: Any
+    inference_config: Any
+    metrics_config: Any
+    publication_config: Any
+
     def __init__(
         self,
         training_config: Config = None,
@@ -62,7 +68,7 @@ class BaseSystem:
             self._check_log_reference(stage, reference)
 
     @property
-    def train_config(self) -> DictConfig | None:
+    def train_config(self) -> Any:
         """Another name of `training_config`."""
         return self.training_config
 
@@ -71,7 +77,7 @@ class BaseSystem:
         self.training_config = _as_config(config, "training_config")
 
     @property
-    def infer_config(self) -> DictConfig | None:
+    def infer_config(self) -> Any:
         """Another name of `inference_config`."""
         return self.inference_config
 
@@ -93,58 +99,67 @@ class BaseSystem:
 
     def create_dataset(self) -> None:
         """Make the manifests of the recipe's datasets under `data_dir`."""
+        config = self._need("training_config", "create_dataset")
         from espnet3.components.data.create_dataset import create_dataset
 
-        create_dataset(self._need("training_config", "create_dataset"))
+        create_dataset(config)
 
     def collect_stats(self) -> None:
         """Collect feature statistics and shapes under `stats_dir`."""
+        config = self._need("training_config", "collect_stats")
         from espnet3.systems.base.training import collect_stats
 
-        collect_stats(self._need("training_config", "collect_stats"))
+        collect_stats(config)
 
     def train(self) -> None:
         """Train the model under `exp_dir`."""
+        config = self._need("training_config", "train")
         from espnet3.systems.base.training import train
 
-        train(self._need("training_config", "train"))
+        train(config)
 
     def infer(self) -> None:
         """Decode the test sets under `inference_dir`."""
+        config = self._need("inference_config", "infer")
         from espnet3.systems.base.inference import infer
 
-        infer(self._need("inference_config", "infer"))
+        infer(config)
 
     def measure(self) -> None:
         """Score what infer wrote, and write metrics.json and the report beside it."""
+        config = self._need("metrics_config", "measure")
         from espnet3.systems.base.metric import measure
 
-        measure(self._need("metrics_config", "measure"))
+        measure(config)
 
     def pack_model(self) -> None:
         """Make a folder of the trained model that can be published."""
+        training_config = self._need("training_config", "pack_model")
+        publication_config = self._need("publication_config", "pack_model")
         from espnet3.utils.publish_utils import pack_model
 
-        training_config = self._need("training_config", "pack_model")
-        pack_model(training_config, self._need("publication_config", "pack_model"))
+        pack_model(training_config, publication_config)
 
     def upload_model(self) -> None:
         """Publish what pack_model made."""
+        config = self._need("publication_config", "upload_model")
         from espnet3.utils.publish_utils import upload_model
 
-        upload_model(self._need("publication_config", "upload_model"))
+        upload_model(config)
 
     def pack_demo(self) -> None:
         """Make a folder of the demo that can be published."""
+        config = self._need("publication_config", "pack_demo")
         from espnet3.demo.pack import pack_demo
 
-        pack_demo(self._need("publication_config", "pack_demo"))
+        pack_demo(config)
 
     def upload_demo(self) -> None:
         """Publish what pack_demo made."""
+        config = self._need("publication_config", "upload_demo")
         from espnet3.demo.pack import upload_demo
 
-        upload_demo(self._need("publication_config", "upload_demo"))
+        upload_demo(config)
 
     def log_directory(self, stage: str) -> Path:
         """Where the log of `stage` goes: the first of `stage_log_mapping`, its spec, `training_config.exp_dir`, ./logs.

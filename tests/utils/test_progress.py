@@ -1,0 +1,58 @@
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from espnet3.utils import progress
+from espnet3.utils.progress import track
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    return clock
+
+
+def slow(clock: Clock, count: int) -> Iterator[int]:
+    for item in range(count):
+        clock.now += 4
+        yield item
+
+
+@pytest.mark.parametrize(
+    ("total", "lines"),
+    [
+        (6, ["statistics: 3/6 (50%), 0.25/s, 12 s left", "statistics: 6/6 (100%), 0.25/s, 0 s left"]),
+        (None, ["statistics: 3, 0.25/s", "statistics: 6, 0.25/s"]),
+    ],
+    ids=["with total", "without"],
+)
+def test_a_line_about_every_ten_seconds(
+    clock: Clock, caplog: pytest.LogCaptureFixture, total: int | None, lines: list[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    assert list(track(slow(clock, 6), total=total, label="statistics")) == list(range(6))
+    assert caplog.messages == lines
+
+
+def test_short_loops_say_nothing(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert list(track([1, 2], total=2, label="statistics")) == [1, 2]
+    assert list(track([], total=0)) == []
+    assert caplog.messages == []
+
+
+def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert list(track(range(3), total=3, label="statistics")) == [0, 1, 2]
+    assert "statistics" in capsys.readouterr().out
