@@ -83,9 +83,7 @@ def read_yaml(path: Path) -> DictConfig:
         ) from None
     # OmegaConf makes a key of a file that is a bare word.
     if not isinstance(content, DictConfig) or (isinstance(_compose(path), yaml.ScalarNode) and content):
-        raise ConfigError(
-            f"{path} holds no mapping; a config maps keys to values, such as `exp_tag: first`."
-        )
+        raise ConfigError(f"{path} holds no mapping; a config maps keys to values, such as `exp_tag: first`.")
     return content
 
 

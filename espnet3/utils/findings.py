@@ -2,7 +2,7 @@
 
 The checks of `config_checks` return findings instead of raising, so that a user sees all of them at once; `run_utils`
 prints them. `describe` turns a pydantic error into such a sentence, for the checks and for
-`espnet3.systems.base.config.read_config` alike.
+`espnet3.utils.sections.read_config` alike.
 """
 
 import difflib

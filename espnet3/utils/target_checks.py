@@ -47,6 +47,7 @@ class TargetChecks:
 
     def check_datasets(self, config: Mapping[str, Any]) -> Iterator[Fault]:
         """Faults of the dataset references in `dataset`, and of the builder's arguments in `create_dataset`."""
+        yield from _check_names(config)
         seen: set[str] = set()
         for key, reference in _references(config):
             source = reference.get("data_src")
@@ -116,6 +117,17 @@ def _references(config: Mapping[str, Any]) -> Iterator[tuple[Key, Mapping[str, A
         for place, reference in enumerate(entries if isinstance(entries, list) else []):
             if isinstance(reference, dict):
                 yield ("dataset", split, str(place)), reference
+
+
+def _check_names(config: Mapping[str, Any]) -> Iterator[Fault]:
+    """Test sets are told apart by name: each needs one of its own."""
+    tests = [(key, reference.get("name")) for key, reference in _references(config) if key[1] == "test"]
+    names = [name for _, name in tests]
+    for place, (key, name) in enumerate(tests):
+        if name is None:
+            yield Fault((*key, "name"), "is missing; a test set needs a name, which its results get.")
+        elif name in names[:place]:
+            yield Fault((*key, "name"), f"{name!r} names two test sets; give each a name of its own.")
 
 
 def _arguments(given: Any, key: Key, target: str, signature: Signature) -> Iterator[Fault]:

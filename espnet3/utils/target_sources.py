@@ -86,7 +86,9 @@ class Sources:
             raise UnknownNameError(f"there is no package {parts[0]}")
         rest = parts[length:]
         if len(rest) > 1 and rest[0] not in module.names():
-            raise UnknownNameError(f"there is no module {module.name}.{rest[0]}{_hint(rest[0], _submodules(module))}")
+            raise UnknownNameError(
+                f"there is no module {module.name}.{rest[0]}{_hint(rest[0], _submodules(module), 'modules')}"
+            )
         return module, rest
 
     def _module(self, dotted: str) -> _Module | None:

@@ -291,6 +291,16 @@ def test_targets_are_judged_by_their_source(check: Check, target: str, argument:
             id="a corpus that is not there",
         ),
         pytest.param(
+            ("{name: unseen,", "{"),
+            "conf/training.yaml:7: training_config.dataset.test.0.name: is missing; a test set needs a name",
+            id="a test set without a name",
+        ),
+        pytest.param(
+            ("test: [", "test: [{name: unseen}, "),
+            "training_config.dataset.test.1.name: 'unseen' names two test sets",
+            id="two test sets of one name",
+        ),
+        pytest.param(
             ("{name: unseen,", "{data_sr: x, name: unseen,"),
             "training_config.dataset.test.0.data_sr: did you mean data_src?",
             id="a near miss in a list",
