@@ -1,0 +1,38 @@
+"""What a recipe writes to get its corpus: a DatasetBuilder.
+
+A recipe's `dataset/__init__.py` exports a dataclass derived from `DatasetBuilder` under that name, and create_dataset
+calls it. Its fields are the keys that the config may have under `create_dataset`. Validation, repetition and the stop
+of a second process are create_dataset's affair.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass
+class DatasetBuilder(ABC):
+    """Makes manifests (and audio, if need be) under `data_dir`, in two steps that are each done once.
+
+    Write files through `espnet3.utils.files.replacing` and folders through `replacing_dir`, and the manifests last: then
+    what exists is complete, and the questions of this class need only ask whether it exists.
+    """
+
+    data_dir: Path
+    """Where everything goes."""
+
+    @abstractmethod
+    def is_source_prepared(self) -> bool:
+        """Whether the corpus as its makers hand it out is there."""
+
+    @abstractmethod
+    def prepare_source(self) -> None:
+        """Fetch and extract the corpus."""
+
+    @abstractmethod
+    def is_built(self) -> bool:
+        """Whether the manifests are there."""
+
+    @abstractmethod
+    def build(self) -> None:
+        """Write the manifests."""
