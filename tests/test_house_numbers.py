@@ -41,7 +41,7 @@ def test_a_file_stays_under_400_lines_and_its_functions_under_60(file: Path) -> 
 @pytest.mark.parametrize("file", SOURCES, ids=name)
 def test_a_module_says_what_it_is_for(file: Path) -> None:
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    assert not tree.body or ast.get_docstring(tree), f"{name(file)} needs a docstring: role, callers, what it leaves to others"
+    assert not tree.body or ast.get_docstring(tree), f"{name(file)} needs a docstring"
 
 
 @pytest.mark.parametrize("file", SOURCES, ids=name)

@@ -38,8 +38,14 @@ def test_requirements_are_pinned_by_version_and_hash_without_addresses(file: Pat
 
 @pytest.mark.parametrize("extra", sorted(EXTRAS))
 def test_each_direct_dependency_is_in_the_requirement_file(extra: str) -> None:
-    pinned = {line.split("==")[0] for line in (ROOT / "requirements" / f"{extra}.txt").read_text("utf-8").splitlines() if "==" in line}
-    wanted = {re.split(r"[<>=\[]", need)[0] for need in [*PROJECT["project"]["dependencies"], *EXTRAS[extra]]} - {"espnet3"}
+    pinned = {
+        line.split("==")[0]
+        for line in (ROOT / "requirements" / f"{extra}.txt").read_text("utf-8").splitlines()
+        if "==" in line
+    }
+    wanted = {re.split(r"[<>=\[]", need)[0] for need in [*PROJECT["project"]["dependencies"], *EXTRAS[extra]]} - {
+        "espnet3"
+    }
     assert wanted <= pinned
 
 

@@ -1,0 +1,23 @@
+"""The recipe: which System, which stages, in which order. Settings are in conf/, the corpus in dataset/."""
+
+from src.system import RecipeSystem
+
+from espnet3.utils.run_utils import main, parse_args
+
+DEFAULT_STAGES = [
+    "create_dataset",
+    "train_tokenizer",
+    "collect_stats",
+    "train",
+    "infer",
+    "measure",
+    "pack_model",
+    "upload_model",
+    "pack_demo",
+    "upload_demo",
+]
+SYSTEM_CLS = RecipeSystem
+
+if __name__ == "__main__":
+    args = parse_args(stages=DEFAULT_STAGES)
+    main(args=args, system_cls=SYSTEM_CLS)

@@ -1,0 +1,93 @@
+"""A copy of the template and a table of the corpus, or a filled-in dataset module, make a new recipe."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+ROOT = Path(__file__).parent.parent.parent
+TEMPLATE = ROOT / "egs3" / "TEMPLATE" / "asr"
+STAGES = ["create_dataset", "train_tokenizer", "collect_stats", "train", "infer", "measure"]
+SMALL = """defaults: [training, _self_]
+exp_tag: small
+num_threads: 1
+model: {size: 16, num_layers: 1}
+trainer: {max_epochs: 1}
+dataloader: {num_workers: 0}
+"""
+
+
+def copy_template(folder: Path) -> Path:
+    recipe = folder / "tones" / "asr"
+    shutil.copytree(TEMPLATE, recipe, ignore=shutil.ignore_patterns("__pycache__"))
+    return recipe
+
+
+def write_corpus(recipe: Path) -> None:
+    """A table of twelve tones of a second, each named by its pitch."""
+    rng = np.random.default_rng(0)
+    (recipe / "wav").mkdir()
+    with (recipe / "corpus.tsv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, delimiter="\t")
+        table.writerow(["split", "utt_id", "audio", "speaker", "text"])
+        for number, split in enumerate(["train"] * 8 + ["valid"] * 2 + ["test"] * 2):
+            word, pitch = [("høy", 880), ("lav", 220)][number % 2]
+            tone = 0.3 * np.sin(2 * np.pi * pitch * np.arange(16000) / 16000) + 0.01 * rng.standard_normal(16000)
+            soundfile.write(recipe / "wav" / f"{number}.wav", tone, 16000)
+            table.writerow([split, f"tone-{number}", f"wav/{number}.wav", f"{split}-voice-{number % 3}", word])
+
+
+def run(recipe: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(recipe / "run.py"), *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, cwd=recipe.parent, env=environment, check=False)
+
+
+@pytest.mark.slow
+def test_a_copy_with_a_table_runs_from_audio_to_scores(tmp_path: Path) -> None:
+    recipe = copy_template(tmp_path)
+    write_corpus(recipe)
+    (recipe / "conf" / "small.yaml").write_text(SMALL, encoding="utf-8")
+    done = run(recipe, "--training_config", str(recipe / "conf" / "small.yaml"), "--stages", *STAGES)
+    assert done.returncode == 0, done.stderr
+    assert (recipe / "exp" / "small" / "greedy" / "metrics.json").is_file()
+
+
+def test_a_copy_with_its_own_dataset_module_needs_no_table(tmp_path: Path) -> None:
+    recipe = copy_template(tmp_path)
+    write_corpus(recipe)
+    (recipe / "corpus.tsv").rename(recipe / "elsewhere.tsv")
+    builder = recipe / "dataset" / "builder.py"
+    own = builder.read_text(encoding="utf-8").replace("    table: str\n", '    table: str = "elsewhere.tsv"\n')
+    builder.write_text(own, encoding="utf-8")
+    config = recipe / "conf" / "training.yaml"
+    config.write_text(config.read_text("utf-8").replace("create_dataset:\n  table: corpus.tsv\n", ""), encoding="utf-8")
+    done = run(recipe, "--stages", "create_dataset")
+    assert done.returncode == 0, done.stderr
+    assert len((recipe / "data" / "train.jsonl").read_text(encoding="utf-8").splitlines()) == 8
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (None, "There is no table corpus.tsv"),
+        ("split\tutt_id\taudio\ttext\n", "no column speaker"),
+        ("split\tutt_id\taudio\tspeaker\ttext\ndev\ta\ta.wav\tb\tc\n", "corpus.tsv:2: split is 'dev'"),
+        ("split\tutt_id\taudio\tspeaker\ttext\ntrain\ta\tgone.wav\tb\tc\n", "gone.wav does not exist"),
+    ],
+    ids=["no table", "no such column", "unknown split", "no audio"],
+)
+def test_a_wrong_table_is_said_to_be_wrong(tmp_path: Path, table: str | None, message: str) -> None:
+    recipe = copy_template(tmp_path)
+    if table is not None:
+        (recipe / "corpus.tsv").write_text(table, encoding="utf-8")
+    done = run(recipe, "--stages", "create_dataset")
+    assert done.returncode == 66
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
