@@ -1,11 +1,12 @@
 """Synthesize the digits corpus that this recipe ships in speech/: run by hand, and only to change the corpus.
 
-Needs `espeak-ng` 1.51 and `flite` 2.2 on the PATH (Debian: `apt-get install espeak-ng flite`) and the `data` extra; takes about a minute:
+Needs `espeak-ng` 1.51 and `flite` 2.2 on the PATH (Debian: `apt-get install espeak-ng flite`) and the `data` extra;
+takes about a minute:
 
     python make_speech.py
 
-Everything is drawn from one seed, so the same synthesizers give the same samples (the Ogg container adds a random serial number).
-The recipe itself never calls this: `dataset/builder.py` unpacks what lies in speech/.
+Everything is drawn from one seed, so the same synthesizers give the same samples (the Ogg container adds a random
+serial number). The recipe itself never calls this: `dataset/builder.py` unpacks what lies in speech/.
 """
 
 import json
@@ -29,26 +30,32 @@ GAP = 0.1
 """Seconds of silence between the utterances of a voice's file."""
 COMPRESSION_LEVEL = 1.0
 """The most that libsndfile offers for Vorbis: about 13 kbit/s at 8 kHz, decoded at 6,000 times real time."""
-WORDS = "zero oh one two three four five six seven eight nine".split()
+WORDS = ["zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 LENGTHS = range(2, 7)
-PER_VOICE = {"train": 34, "valid": 20, "test": 25}
+PER_VOICE = {"train": 26, "valid": 20, "test": 25}
 
 VOICES = {
     "train": [
         "espeak en-us",
         "espeak en-us+f2",
+        "espeak en-us+f3",
         "espeak en-us+m3",
         "espeak en-us+m7",
         "espeak en-us+croak",
         "espeak en-us+klatt4",
         "espeak en-us-nyc+f5",
+        "espeak en-us-nyc+m6",
         "espeak en-gb",
         "espeak en-gb+f4",
+        "espeak en-gb+m1",
         "espeak en-gb+whisper",
+        "espeak en-gb-x-rp",
         "espeak en-gb-x-rp+f3",
         "espeak en-gb-x-gbclan+m5",
         "espeak en-gb-x-gbcwmd+m1",
         "espeak en-gb-scotland+m2",
+        "espeak en-gb-scotland+f5",
+        "espeak en-029",
         "espeak en-029+f1",
         "flite kal",
         "flite awb",
@@ -57,14 +64,14 @@ VOICES = {
     "valid": ["espeak en-us+m4", "espeak en-gb-scotland+f2", "espeak en-gb+m8"],
     "test": [
         "espeak en-us+f1",
-        "espeak en-us+Michael",
+        "espeak en-us-nyc+m2",
         "espeak en-gb+m6",
         "espeak en-gb-x-rp+f2",
         "espeak en-029+m1",
         "flite rms",
     ],
 }
-"""espeak-ng: accent+variant. Flite: kal is a diphone voice, the other three are statistical voices of CMU ARCTIC speakers."""
+"""espeak-ng: accent+variant. Flite: kal is made of diphones, the other three are models of CMU ARCTIC speakers."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Unpacks the digits corpus that the package ships: create_dataset calls it.
 
-`make_speech.py` made that corpus: `speech/<voice>.ogg`, each with many utterances, and an index for each split. Checking
-the result is create_dataset's affair.
+`make_speech.py` made that corpus: `speech/<voice>.ogg`, each with many utterances, and an index for each split.
+Checking the result is create_dataset's affair.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 from espnet3.components.data.dataset_builder import DatasetBuilder
 from espnet3.components.data.manifest import Utterance, write_manifest
@@ -50,8 +51,9 @@ class DigitsBuilder(DatasetBuilder):
         FLAC, because libsndfile does not seek exactly in the last second of an Ogg Vorbis file.
         """
         index = {split: list(_index(split)) for split in SPLITS}
+        voices = sorted({entry["audio"] for entries in index.values() for entry in entries})
         with replacing_dir(self.data_dir / "audio") as folder:
-            checksums = {name: _unpack(name, folder) for name in sorted({u["audio"] for u in sum(index.values(), [])})}
+            checksums = {voice: _unpack(voice, folder) for voice in voices}
         for split in SPLITS:
             write_manifest(self.data_dir / f"{split}.jsonl", (_utterance(entry, checksums) for entry in index[split]))
 
@@ -60,7 +62,7 @@ def _speech() -> Traversable:
     return files("egs3.digits.asr") / "speech"
 
 
-def _index(split: str) -> Iterator[dict[str, str]]:
+def _index(split: str) -> Iterator[dict[str, Any]]:
     for line in (_speech() / f"{split}.jsonl").read_text(encoding="utf-8").splitlines():
         yield json.loads(line)
 
@@ -76,6 +78,6 @@ def _unpack(name: str, folder: Path) -> str:
     return f"sha256:{hashlib.sha256(target.read_bytes()).hexdigest()}"
 
 
-def _utterance(entry: dict[str, str], checksums: dict[str, str]) -> Utterance:
+def _utterance(entry: dict[str, Any], checksums: dict[str, str]) -> Utterance:
     fields = entry | {"audio": f"audio/{Path(entry['audio']).stem}.flac"}
     return Utterance(**fields, sample_rate=RATE, checksum=checksums[entry["audio"]])
