@@ -44,7 +44,7 @@ class DurationBatches:
     """Batches of one rank, as lists of indices; iterate over them, or ask for any `epoch`.
 
     An epoch depends on `seed` and its number alone. Its batches are cut from the utterances in order of their buckets
-    and jittered durations, and then shuffled. Each is dealt to the ranks, which thus have equally many batches, whose sizes
+    and jittered durations, and then shuffled. Each is dealt to the ranks, which thus have equally many, whose sizes
     differ by one at most. Where a batch has fewer utterances than there are ranks, the rest get one of them a second
     time; else each utterance comes once. An utterance longer than `batch_seconds` is a batch of its own.
 
@@ -76,8 +76,8 @@ class DurationBatches:
             )
         if long := int((self.durations > self.limits.batch_seconds).sum()):
             log.warning(
-                "%d of %d utterances are longer than dataloader.batch_seconds (%g s), the longest %g s: each is a batch "
-                "of its own. Raise the limit if memory allows, or split or drop them in create_dataset.",
+                "%d of %d utterances are longer than dataloader.batch_seconds (%g s), the longest %g s: each is a "
+                "batch of its own. Raise the limit if memory allows, or split or drop them in create_dataset.",
                 *(long, len(self.durations), self.limits.batch_seconds, self.durations.max()),
             )
 
