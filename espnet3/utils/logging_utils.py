@@ -58,7 +58,7 @@ def logging_to(stage_log: StageLog) -> Iterator[None]:
         path = stage_log.path
         if path is not None:
             file = stack.enter_context(_new_log(path))
-            stack.enter_context(_attached(logging.StreamHandler(file), secrets))
+            stack.enter_context(_attached(_FileHandler(file), secrets))
         if not _logs_to_stdout():
             stdout = stack.enter_context(_attached(_StdoutHandler(), secrets))
             stdout.setLevel(logging.INFO if rank() == 0 or stage_log.per_rank else logging.WARNING)
@@ -110,6 +110,15 @@ class _Redacting(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record), self._secrets)
+
+
+class _FileHandler(logging.StreamHandler[TextIO]):
+    """Says once that the file cannot be written, as on a full disk; what else that stops is the stage's affair."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        error = sys.exc_info()[1]
+        sys.stderr.write(f"The log {self.stream.name} cannot be written any more: {error}.\n")
+        self.setLevel(logging.CRITICAL + 1)
 
 
 class _StdoutHandler(logging.StreamHandler[TextIO]):

@@ -77,20 +77,18 @@ def _show_table(steps: Sequence[Step]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(caption="✓ exists   · missing", caption_justify="left", show_lines=True)
-    for column in ("stage", "plan", "configs", "log directory", "reads", "writes"):
-        table.add_column(column, overflow="fold")
+    table = Table("stage", "plan", "files", show_lines=True, caption="✓ exists   · missing", caption_justify="left")
+    table.columns[0].no_wrap = True
+    table.columns[1].ratio = 1
+    table.columns[2].overflow = "fold"
     for step in steps:
         colour = "green" if step.decision.done else "yellow"
-        plan = f"[{colour}]{escape(explain(step.decision))}[/{colour}]"
-        slots = "\n".join(step.slots) or "none"
-        table.add_row(
-            step.stage, plan, slots, escape(str(step.log_directory)), _marked(step.inputs), _marked(step.outputs)
-        )
+        stage = "\n".join([f"[bold]{step.stage}[/bold]", *(f"[dim]{slot}[/dim]" for slot in step.slots)])
+        files = [*_marked("reads ", step.inputs), *_marked("writes", step.outputs)]
+        files.append(f"  log    {step.log_directory / step.stage}.log")
+        table.add_row(stage, f"[{colour}]{escape(explain(step.decision))}[/{colour}]", escape("\n".join(files)))
     Console().print(table)
 
 
-def _marked(paths: Sequence[Path]) -> str:
-    from rich.markup import escape
-
-    return "\n".join(f"{'✓' if path.exists() else '·'} {escape(str(path))}" for path in paths)
+def _marked(verb: str, paths: Sequence[Path]) -> list[str]:
+    return [f"{'✓' if path.exists() else '·'} {verb} {path}" for path in paths]

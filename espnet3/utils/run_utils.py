@@ -7,6 +7,7 @@ itself is in the System's stages.
 
 import argparse
 import contextlib
+import errno
 import sys
 import time
 import traceback
@@ -33,6 +34,7 @@ from espnet3.utils.stages_utils import run_stages
 from espnet3.utils.summary import show_summary
 
 INTERRUPTED = 130
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class Args(argparse.Namespace):
@@ -81,6 +83,11 @@ def main(args: Args, system_cls: type[Any]) -> None:
     except Espnet3Error as error:
         sys.stderr.write(redact(f"error: {error}\n", environment_secrets()))
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        sys.stderr.write(f"error: {error}; make room or choose another directory, then run the same command again\n")
+        raise SystemExit(1) from None
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command goes on from here\n")
         raise SystemExit(INTERRUPTED) from None

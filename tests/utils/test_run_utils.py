@@ -1,5 +1,6 @@
 """run.py from a user's side."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -138,3 +139,18 @@ def test_secrets_stay_out_of_messages(recipe: Recipe) -> None:
     assert failed.returncode == 1
     assert "RuntimeError: ***" in failed.stderr
     assert "hunter22" not in failed.stdout + failed.stderr
+
+
+@pytest.mark.parametrize(("code", "name"), [(28, "No space left"), (30, "Read-only")], ids=["full disk", "read-only"])
+def test_a_disk_that_takes_nothing_is_told_in_one_line(recipe: Recipe, code: int, name: str) -> None:
+    recipe.edit("src/parts.py", "return 'words'", f"raise OSError({code}, '{name}', 'exp/x')")
+    failed = recipe.run("--stages", "export")
+    assert failed.returncode == 1
+    assert re.match(rf"error: \[Errno {code}\] {name}.*make room or choose another directory", failed.stderr)
+
+
+def test_a_directory_without_permission_is_named(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    refused = recipe.run("--stages", "create_dataset")
+    assert refused.returncode == 78
+    assert f"data: cannot be written (no permission in {recipe.folder})" in refused.stderr

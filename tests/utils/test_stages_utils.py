@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -269,3 +270,24 @@ def test_logs_stand_where_the_stage_says(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     run_stages(system=ToySystem(), stages_to_run=["with_default"])
     assert Path("logs/with_default.log").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "small"
+    place.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip("needs the right to mount a small disk")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_ends_the_log_and_not_the_stage(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    system = ToySystem({"exp_dir": str(small_disk), "say": "many words " * 2000})
+    run_stages(system=system, stages_to_run=["say", "with_default"])
+    out, err = capsys.readouterr()
+    assert "DONE with_default" in out
+    assert err.count("say.log cannot be written any more: [Errno 28]") == 1

@@ -8,3 +8,5 @@ class ASRTrainingConfig(TrainingConfig):
 
     tokenizer: Target
     """Text to ids, e.g. espnet3.components.data.tokenizer.CharTokenizer; train_tokenizer makes its file, `path`."""
+    auxiliary_tokenizer: Target | None = None
+    """Text to the ids that a lower layer is trained to tell, e.g. espnet3.components.data.lexicon.LexiconTokenizer."""
