@@ -1,0 +1,108 @@
+"""Finds what is wrong with a single utterance: its text, its times, its audio file.
+
+`espnet3.components.data.validation` hands it the lines of a manifest one after the other; what lies between utterances
+(duplicates, splits that share speakers) is checked there.
+"""
+
+import unicodedata
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
+from pathlib import Path
+
+from espnet3.components.data.audio import TOLERANCE, AudioInfo, audio_info, checksum
+from espnet3.components.data.manifest import Utterance
+from espnet3.errors import DataError
+
+SHORTEST = 0.01
+"""Seconds; a frame of features is longer."""
+LONGEST = 3600.0
+"""Seconds; a duration beyond is most likely in another unit."""
+FILES_REMEMBERED = 100_000
+"""Audio files whose header is kept, for manifests that come back to a file."""
+
+Missing = Callable[[str], AbstractSet[str]]
+"""Which characters of a text a tokenizer lacks."""
+
+
+class UtteranceCheck:
+    """Looks at one utterance after the other, and at each audio file once."""
+
+    def __init__(self, root: Path, missing: Missing | AbstractSet[str] | None, with_checksums: bool) -> None:
+        self._root = root
+        self._missing = _complement(missing) if isinstance(missing, AbstractSet) else missing
+        self._with_checksums = with_checksums
+        self._info = lru_cache(FILES_REMEMBERED)(self._inspect)
+
+    def problems(self, utterance: Utterance) -> list[str]:
+        """Everything wrong with an utterance."""
+        problems = _text_problems(utterance)
+        if self._missing and (lacking := self._missing(utterance.text)):
+            problems.append(f"text holds {_named(lacking)}, which the tokenizer lacks.")
+        return problems + self._audio_problems(utterance)
+
+    def _audio_problems(self, utterance: Utterance) -> list[str]:
+        problems = _time_problems(utterance)
+        info, digest = self._info(utterance.audio)
+        if isinstance(info, str):
+            return [*problems, info]
+        if info.sample_rate != utterance.sample_rate:
+            problems.append(f"sample_rate is {utterance.sample_rate}, but {utterance.audio} has {info.sample_rate} Hz.")
+        if not problems and utterance.start + utterance.duration > info.duration + TOLERANCE:
+            problems.append(
+                f"start + duration is {utterance.start + utterance.duration:.3f} s, but {utterance.audio} ends at "
+                f"{info.duration:.3f} s."
+            )
+        if digest and digest != utterance.checksum:
+            problems.append(
+                f"{utterance.audio} has another checksum than the manifest says: it was changed or damaged."
+            )
+        return problems
+
+    def _inspect(self, audio: str) -> tuple[AudioInfo | str, str]:
+        path = self._root / audio
+        try:
+            return audio_info(path), checksum(path) if self._with_checksums else ""
+        except DataError as error:
+            return str(error), ""
+
+
+def _text_problems(utterance: Utterance) -> list[str]:
+    problems = []
+    if utterance.utt_id.split() != [utterance.utt_id]:
+        problems.append(f"utt_id is {utterance.utt_id!r}: it must not be empty or hold white space.")
+    elif "/" in utterance.utt_id or "\0" in utterance.utt_id or utterance.utt_id in {".", ".."}:
+        problems.append(f"utt_id is {utterance.utt_id!r}, which cannot name a file. Leave out slashes.")
+    if not utterance.text.strip():
+        problems.append("text is empty.")
+    elif len(utterance.text.splitlines()) > 1 or "\0" in utterance.text:
+        problems.append(f"text holds a line break or a NUL: {utterance.text!r}.")
+    if not utterance.speaker.strip():
+        problems.append("speaker is empty. Where it is not known, give each recording a name of its own.")
+    if not utterance.audio or "\0" in utterance.audio:
+        problems.append("audio is empty or holds a NUL; it must be a path.")
+    if not utterance.checksum.startswith("sha256:") or len(utterance.checksum) != 71:
+        problems.append(f"checksum is {utterance.checksum!r}; it must be sha256: and 64 hexadecimal digits.")
+    return problems
+
+
+def _time_problems(utterance: Utterance) -> list[str]:
+    problems = []
+    if not SHORTEST <= utterance.duration <= LONGEST:
+        problems.append(f"duration is {utterance.duration:g} s; it must be from {SHORTEST} to {LONGEST:g}.")
+    if not 0 <= utterance.start < float("inf"):
+        problems.append(f"start is {utterance.start:g} s; it must be 0 or more.")
+    if utterance.sample_rate <= 0:
+        problems.append(f"sample_rate is {utterance.sample_rate} Hz; it must be more than 0.")
+    return problems
+
+
+def _named(characters: Iterable[str]) -> str:
+    return ", ".join(
+        f"{char!r} (U+{ord(char):04X} {unicodedata.name(char, 'unnamed')})" if len(char) == 1 else repr(char)
+        for char in sorted(characters)
+    )
+
+
+def _complement(characters: AbstractSet[str]) -> Missing:
+    return lambda text: set(text) - characters

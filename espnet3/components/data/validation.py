@@ -1,0 +1,183 @@
+"""Finds everything that is wrong with manifests and their audio, at once, with file and line.
+
+create_dataset checks what a builder made (`check_manifest` for each, then `check_splits` over all), and whoever has a
+tokenizer can ask `validate_manifest` for the characters that it lacks. Audio is judged by its header and its last
+samples, not decoded. Nothing is changed here.
+"""
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from espnet3.components.data.manifest import Manifest, Utterance, parse_line
+from espnet3.components.data.utterance_checks import LONGEST, Missing, UtteranceCheck
+from espnet3.errors import DataError
+
+Hashes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """Something wrong in a manifest, or, as a warning, worth a look."""
+
+    path: Path
+    line: int
+    """From 1; 0 means the whole file."""
+    message: str
+    is_warning: bool = False
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}" if self.line else f"{self.path}"
+        return f"{place}: {self.message}"
+
+
+@dataclass
+class ManifestReport:
+    """What a manifest holds and what is wrong with it."""
+
+    path: Path
+    problems: list[Problem] = field(default_factory=list)
+    utterances: int = 0
+    seconds: float = 0.0
+    speakers: set[str] = field(default_factory=set)
+    ids: Hashes = field(default_factory=lambda: np.empty(0, np.int64))
+    """Hash of each line's utt_id (0 for a malformed line): a million texts themselves would not fit."""
+    texts: Hashes = field(default_factory=lambda: np.empty(0, np.int64))
+    """Hash of each text."""
+
+    @property
+    def errors(self) -> list[Problem]:
+        """The problems that are not warnings."""
+        return [problem for problem in self.problems if not problem.is_warning]
+
+
+def validate_manifest(
+    path: Path | str, missing: Missing | AbstractSet[str] | None = None, with_checksums: bool = False
+) -> list[Problem]:
+    """Every problem of a manifest, in the order of its lines; `check_manifest` tells more."""
+    return check_manifest(Path(path), missing, with_checksums).problems
+
+
+def check_manifest(
+    path: Path, missing: Missing | AbstractSet[str] | None = None, with_checksums: bool = False
+) -> ManifestReport:
+    """Look at every line of a manifest and at the audio that it names.
+
+    Args:
+        path: the manifest.
+        missing: tells the characters of a text that the tokenizer lacks, or is the set of those that it has.
+        with_checksums: read the audio files as a whole and compare their checksums.
+    """
+    report = ManifestReport(path)
+    try:
+        manifest = Manifest(path)
+    except DataError as error:
+        report.problems.append(Problem(path, 0, str(error)))
+        return report
+    _fill(report, manifest, UtteranceCheck(manifest.root, missing, with_checksums))
+    if not len(manifest):
+        report.problems.append(Problem(path, 0, "holds no utterance."))
+    report.problems = sorted([*report.problems, *_duplicates(manifest, report.ids)])
+    return report
+
+
+def check_splits(splits: Mapping[str, Sequence[ManifestReport]]) -> list[Problem]:
+    """What the splits of a config have in common and should not.
+
+    The same utt_id twice in one split is an error. The same speaker, text or utt_id in two splits is a warning that
+    names how many: scores are then too good, but some corpora are made that way. Test sets (`test ...`) are not
+    compared with each other.
+    """
+    problems = [problem for reports in splits.values() for problem in _duplicates_across(reports)]
+    for (one, reports), (other, others) in combinations(splits.items(), 2):
+        if not (one.startswith("test") and other.startswith("test")):
+            problems += [
+                Problem(others[0].path, 0, f"{one} and {other} share {shared}.", is_warning=True)
+                for shared in _overlaps(reports, others)
+            ]
+    return problems
+
+
+def raise_problems(problems: Iterable[Problem], limit: int = 50) -> None:
+    """Raise what is not a warning.
+
+    Raises:
+        DataError: names the first `limit` problems, one a line, and how many there are.
+    """
+    errors = [str(problem) for problem in problems if not problem.is_warning]
+    if not errors:
+        return
+    head = "The data has 1 problem:" if len(errors) == 1 else f"The data has {len(errors)} problems:"
+    rest = [f"... and {len(errors) - limit} more."] if len(errors) > limit else []
+    raise DataError("\n".join([head, *errors[:limit], *rest]))
+
+
+def _fill(report: ManifestReport, manifest: Manifest, check: UtteranceCheck) -> None:
+    ids, texts = array("q"), array("q")
+    for number, line in enumerate(manifest.lines(), start=1):
+        parsed = parse_line(line)
+        if isinstance(parsed, Utterance):
+            report.utterances += 1
+            report.seconds += parsed.duration if 0 < parsed.duration < LONGEST else 0.0
+            report.speakers.add(parsed.speaker)
+            texts.append(hash(parsed.text))
+        ids.append(hash(parsed.utt_id) if isinstance(parsed, Utterance) else 0)
+        messages = check.problems(parsed) if isinstance(parsed, Utterance) else parsed
+        report.problems += [Problem(report.path, number, message) for message in messages]
+    report.ids, report.texts = np.asarray(ids, np.int64), np.asarray(texts, np.int64)
+
+
+def _repeated(hashes: Hashes) -> NDArray[np.intp]:
+    """Where the values stand that occur more than once, in their order."""
+    _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    return np.flatnonzero((counts[inverse] > 1) & (hashes != 0))
+
+
+def _duplicates(manifest: Manifest, ids: Hashes) -> list[Problem]:
+    first: dict[str, int] = {}
+    problems = []
+    for index in _repeated(ids):
+        utt_id = manifest[int(index)].utt_id
+        line = first.setdefault(utt_id, int(index) + 1)
+        if line != index + 1:
+            problems.append(Problem(manifest.path, int(index) + 1, f"utt_id {utt_id!r} is on line {line} too."))
+    return problems
+
+
+def _duplicates_across(reports: Sequence[ManifestReport]) -> list[Problem]:
+    problems = []
+    for one, other in combinations(reports, 2):
+        shared = len(np.intersect1d(one.ids, other.ids))
+        if shared:
+            message = f"{shared} utt_id are in {one.path} too, which is in the same split."
+            problems.append(Problem(other.path, 0, message))
+    return problems
+
+
+def _overlaps(reports: Sequence[ManifestReport], others: Sequence[ManifestReport]) -> list[str]:
+    if {report.path for report in reports} & {report.path for report in others}:
+        return ["a manifest"]
+    speakers = set().union(*(report.speakers for report in reports))
+    shared_speakers = speakers & set().union(*(report.speakers for report in others))
+    found = []
+    if shared_speakers:
+        found.append(_counted(len(shared_speakers), "speaker"))
+    for name, what in (("texts", "text"), ("ids", "utt_id")):
+        one, other = (_joined(group, name) for group in (reports, others))
+        if shared := int(np.isin(other, one).sum()):
+            found.append(f"{_counted(len(np.intersect1d(one, other)), what)} ({shared} of {len(other)} utterances)")
+    return found
+
+
+def _joined(reports: Sequence[ManifestReport], name: str) -> Hashes:
+    return np.concatenate([np.empty(0, np.int64), *(getattr(report, name) for report in reports)])
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
