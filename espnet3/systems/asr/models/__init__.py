@@ -1,0 +1,1 @@
+"""The ASR models, one a file; each is named by `model._target_`."""
