@@ -55,7 +55,8 @@ def read_layers(path: Path, prefix: Key = (), trail: tuple[Path, ...] = ()) -> l
         else:
             child = path.parent / f"{name.removesuffix('.yaml')}.yaml"
             _check_listed(child, name, path)
-            layers += read_layers(child, (*prefix, *package), (*trail, path.resolve()))
+            below = () if package is None else (*prefix, *package)
+            layers += read_layers(child, below, (*trail, path.resolve()))
     return layers
 
 
@@ -76,6 +77,10 @@ def read_yaml(path: Path) -> DictConfig:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path} is no UTF-8 text in YAML ({error}). Save it as UTF-8 without control characters."
+        ) from None
+    except RecursionError:
+        raise ConfigError(
+            f"{path}: an alias (*name) stands inside its own anchor (&name); write the value out."
         ) from None
     except OmegaConfBaseException as error:
         raise ConfigError(
@@ -103,7 +108,7 @@ def locate(layers: Iterable[Layer], key: Sequence[str]) -> str | None:
     return best[1] if best else None
 
 
-def _pop_defaults(content: DictConfig, path: Path) -> list[tuple[str, Key]]:
+def _pop_defaults(content: DictConfig, path: Path) -> list[tuple[str, Key | None]]:
     if "defaults" not in content:
         return [(_SELF, ())]
     plain = OmegaConf.to_container(content, resolve=False)
@@ -118,7 +123,7 @@ def _pop_defaults(content: DictConfig, path: Path) -> list[tuple[str, Key]]:
     return parsed
 
 
-def _parse_entry(entry: Any, path: Path) -> Iterator[tuple[str, Key]]:
+def _parse_entry(entry: Any, path: Path) -> Iterator[tuple[str, Key | None]]:
     if entry is None:
         return
     if isinstance(entry, str) and "${" not in entry:
@@ -135,8 +140,11 @@ def _parse_entry(entry: Any, path: Path) -> Iterator[tuple[str, Key]]:
         )
 
 
-def _package(group: str, package: str) -> Key:
-    if package in {"_global_", "_here_"}:
+def _package(group: str, package: str) -> Key | None:
+    """Where an option lands, below the file that lists it; None for the top of the whole config."""
+    if package == "_global_":
+        return None
+    if package == "_here_":
         return ()
     return tuple(package.split(".")) if package else tuple(group.split("/"))
 

@@ -61,6 +61,16 @@ def plain(path: Path) -> Any:
             {"main.yaml": "defaults: [{model@_global_: big}]", "model/big.yaml": "size: 9"}, {"size": 9}, id="_global_"
         ),
         pytest.param(
+            {
+                "main.yaml": "defaults: [{model: big}]",
+                "model/big.yaml": "defaults: [{opt@_global_: a}, {opt@_here_: b}]",
+                "model/opt/a.yaml": "lr: 1",
+                "model/opt/b.yaml": "size: 2",
+            },
+            {"lr": 1, "model": {"size": 2}},
+            id="_global_ and _here_ in a nested list",
+        ),
+        pytest.param(
             {"main.yaml": "defaults: [{augment: [a, b]}]", "augment/a.yaml": "x: 1", "augment/b.yaml": "y: 2"},
             {"augment": {"x": 1, "y": 2}},
             id="several options of a group",
@@ -106,6 +116,7 @@ def test_defaults_merge_as_in_hydra(write: Write, files: Mapping[str, str], expe
         pytest.param({"main.yaml": "- a"}, r"main\.yaml holds no mapping; a config maps", id="list at the top"),
         pytest.param({"main.yaml": "just words"}, r"main\.yaml holds no mapping", id="a sentence"),
         pytest.param({"main.yaml": "a: ${b"}, r"main\.yaml: .*An interpolation is written", id="open interpolation"),
+        pytest.param({"main.yaml": "a: &x\n  b: *x"}, r"main\.yaml: an alias .* its own anchor", id="endless alias"),
         pytest.param({"main.yaml": "a: \x01"}, r"main\.yaml.*control characters", id="control character"),
         pytest.param({"main.yaml": "defaults: base"}, r"main\.yaml:1: `defaults` must be a list", id="no list"),
         pytest.param(
