@@ -110,13 +110,10 @@ def cover(system: type[System], stage: str, slots: Slots, files: Mapping[str, st
     spec = spec_of(system, stage)
     after = {f"after:{earlier}": fingerprint_of(cover(system, earlier, slots, files)) for earlier in spec.after}
     code = {f"file:{path}": digest for path, digest in files.items()}
-    return {
-        **_covered_config(spec, slots),
-        **code,
-        **after,
-        "system": system_name(system),
-        "package": package_version(),
-    }
+    covered = {**_covered_config(spec, slots), **code, **after}
+    covered |= {"system": system_name(system), "package": package_version()}
+    # As a done record gives it back: a value that JSON lacks must not differ from itself.
+    return dict(json.loads(json.dumps(covered, default=str)))
 
 
 def recipe_digests(files: Mapping[str, str]) -> dict[str, str]:
@@ -162,11 +159,11 @@ def find(node: Any, path: list[str]) -> list[Any]:
 
 def _leaves(node: Any, key: str = "") -> Covered:
     prefix = f"{key}." if key else ""
-    if isinstance(node, dict) and node:
+    if isinstance(node, dict):
         return {name: value for child in node for name, value in _leaves(node[child], f"{prefix}{child}").items()}
     if isinstance(node, list) and any(isinstance(entry, dict | list) for entry in node):
         return {name: value for i, entry in enumerate(node) for name, value in _leaves(entry, f"{prefix}{i}").items()}
-    return {key: node}
+    return {} if node in ({}, []) else {key: node}
 
 
 def _without(node: dict[str, Any], keys: tuple[str, ...] | list[str]) -> dict[str, Any]:

@@ -1,3 +1,5 @@
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,6 +59,15 @@ def test_covers_earlier_stages_files_system_and_package() -> None:
     assert names >= {"after:create_dataset", "file:src/a.py", "system", "package"}
     assert covered("train")["system"] == "espnet3.systems.asr.system.ASRSystem"
     assert covered("train", system=BaseSystem) != covered("train")
+
+
+def test_covers_only_what_a_record_gives_back() -> None:
+    values = covered("train", {**TRAINING, "own": Path("a/b")})
+    assert values == json.loads(json.dumps(values))
+
+
+def test_an_empty_part_is_none() -> None:
+    assert covered("train", {**TRAINING, "augment": [], "model": {}}) == covered("train")
 
 
 def test_a_slot_that_is_not_there_covers_nothing() -> None:
