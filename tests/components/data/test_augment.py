@@ -17,7 +17,7 @@ RATE = 8000
 
 
 def tone(seconds: float = 1.0, hertz: float = 440.0) -> FloatArray:
-    return np.asarray(0.3 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * RATE)) / RATE), np.float32)
+    return (0.3 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * RATE)) / RATE)).astype(np.float32)
 
 
 def frames(count: int = 200, bands: int = 40) -> FloatArray:
