@@ -1,11 +1,13 @@
 """Writing files so that a killed process leaves no half file, and so that one writer owns a directory.
 
-Every stage writes through `replacing` (a file) and `replacing_dir` (a folder): beside, flushed to disk, then renamed. A stage that
-claims its output directory (`claim`) has each rename checked: the writer that lost the directory stops with `LostOwnership`
-before it harms a byte. There are no locks, so nothing stays behind when a process is killed. What is written is the callers' affair.
+Every stage writes through `replacing` (a file) and `replacing_dir` (a folder): beside, flushed to disk, then renamed.
+A stage that claims its output directory (`claim`) has each rename checked: the writer that lost the directory stops
+with `LostOwnership` before it harms a byte. There are no locks, so nothing stays behind when a process is killed. What
+is written is the callers' affair.
 """
 
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -17,6 +19,7 @@ from pathlib import Path
 from espnet3.errors import LostOwnership
 
 OWNER_FILE = ".owner"
+_TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.tmp")
 _claims: ContextVar[dict[Path, str] | None] = ContextVar("claims", default=None)
 
 
@@ -91,6 +94,18 @@ def claim(*directories: Path | str) -> Iterator[None]:
                 (directory / OWNER_FILE).unlink(missing_ok=True)
 
 
+def remove_leftovers(directory: Path | str) -> None:
+    """Delete what killed writers left half written under `directory`, which the caller owns.
+
+    A writer that still lives has lost the directory; it finds its file gone and no longer the owner.
+    """
+    for path in [path for path in Path(directory).rglob(".*.tmp") if _TEMPORARY.fullmatch(path.name)]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def check_ownership(path: Path | str) -> None:
     """Make sure that no other run has claimed a directory above `path` since this one did.
 
@@ -101,8 +116,8 @@ def check_ownership(path: Path | str) -> None:
     for directory, token in (_claims.get() or {}).items():
         if resolved.is_relative_to(directory) and (owner := _owner(directory)) != token:
             raise LostOwnership(
-                f"{directory} now belongs to another run ({owner or 'its owner file is gone'}); this one stopped and changed nothing "
-                "more. Wait for the other run, then run the stage again."
+                f"{directory} now belongs to another run ({owner or 'its owner file is gone'}); this one stopped and "
+                "changed nothing more. Wait for the other run, then run the stage again."
             )
 
 

@@ -38,7 +38,9 @@ def load_datasets(
     """
     if not references:
         raise ConfigError(f"{key} is empty: list at least one dataset.")
-    return CombinedDataset([_load(reference, recipe_dir, f"{key}.{i}") for i, reference in enumerate(references)])
+    return CombinedDataset(
+        [load_dataset(reference, recipe_dir, f"{key}.{i}") for i, reference in enumerate(references)]
+    )
 
 
 def load_test_sets(
@@ -52,8 +54,8 @@ def load_test_sets(
     """
     if not references:
         raise ConfigError(f"{key} is empty: list at least one dataset.")
-    _check_names(references, key)
-    return {str(ref.name): _load(ref, recipe_dir, f"{key}.{i}") for i, ref in enumerate(references)}
+    check_test_names(references, key)
+    return {str(ref.name): load_dataset(ref, recipe_dir, f"{key}.{i}") for i, ref in enumerate(references)}
 
 
 def dataset_module(data_src: str | None, recipe_dir: Path, key: str) -> ModuleType:
@@ -100,7 +102,13 @@ def exported(module: ModuleType, name: str, key: str) -> Any:
     raise ConfigError(f"{key}: the dataset module {module.__name__} ({module.__file__}) must export {name}.")
 
 
-def _load(reference: DatasetReference, recipe_dir: Path, key: str) -> SpeechDataset:
+def load_dataset(reference: DatasetReference, recipe_dir: Path, key: str) -> SpeechDataset:
+    """The dataset of one entry, which stands at `key`.
+
+    Raises:
+        ConfigError: it names no dataset, or its arguments do not fit.
+        DataError: its manifest is missing.
+    """
     make = exported(dataset_module(reference.data_src, recipe_dir, key), "Dataset", key)
     dataset: SpeechDataset = _called(make, reference.data_src_args, f"{key}.data_src_args")
     lacking = [name for name in ("__len__", "__getitem__", "durations", "utterance") if not hasattr(make, name)]
@@ -116,19 +124,12 @@ def _load(reference: DatasetReference, recipe_dir: Path, key: str) -> SpeechData
     return TransformedDataset(dataset, instantiate(reference.transform))
 
 
-def _called(make: Any, arguments: dict[str, Any], key: str) -> Any:
-    try:
-        inspect.signature(make).bind(**arguments)
-    except TypeError as error:
-        accepted = ", ".join(inspect.signature(make).parameters)
-        raise ConfigError(f"{key}: {error}. {make.__name__} accepts: {accepted}.") from None
-    try:
-        return make(**arguments)
-    except DataError as error:
-        raise DataError(f"{key}: {error}") from None
+def check_test_names(references: Sequence[DatasetReference], key: str) -> None:
+    """Make sure that each test set has a name of its own that can name a folder.
 
-
-def _check_names(references: Sequence[DatasetReference], key: str) -> None:
+    Raises:
+        ConfigError: names every entry that has none, or another's.
+    """
     problems = [f"{key}.{i}.name is missing: a test set needs one." for i, ref in enumerate(references) if not ref.name]
     names = [ref.name for ref in references if ref.name]
     problems += [f"{key}: the name {name!r} is used {n} times." for name, n in Counter(names).items() if n > 1]
@@ -139,3 +140,15 @@ def _check_names(references: Sequence[DatasetReference], key: str) -> None:
     ]
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def _called(make: Any, arguments: dict[str, Any], key: str) -> Any:
+    try:
+        inspect.signature(make).bind(**arguments)
+    except TypeError as error:
+        accepted = ", ".join(inspect.signature(make).parameters)
+        raise ConfigError(f"{key}: {error}. {make.__name__} accepts: {accepted}.") from None
+    try:
+        return make(**arguments)
+    except DataError as error:
+        raise DataError(f"{key}: {error}") from None

@@ -6,7 +6,7 @@ samples, not decoded. Nothing is changed here.
 """
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -50,11 +50,6 @@ class ManifestReport:
     """Hash of each line's utt_id (0 for a malformed line): a million texts themselves would not fit."""
     texts: Hashes = field(default_factory=lambda: np.empty(0, np.int64))
     """Hash of each text."""
-
-    @property
-    def errors(self) -> list[Problem]:
-        """The problems that are not warnings."""
-        return [problem for problem in self.problems if not problem.is_warning]
 
 
 def validate_manifest(
@@ -104,18 +99,11 @@ def check_splits(splits: Mapping[str, Sequence[ManifestReport]]) -> list[Problem
     return problems
 
 
-def raise_problems(problems: Iterable[Problem], limit: int = 50) -> None:
-    """Raise what is not a warning.
-
-    Raises:
-        DataError: names the first `limit` problems, one a line, and how many there are.
-    """
-    errors = [str(problem) for problem in problems if not problem.is_warning]
-    if not errors:
-        return
-    head = "The data has 1 problem:" if len(errors) == 1 else f"The data has {len(errors)} problems:"
-    rest = [f"... and {len(errors) - limit} more."] if len(errors) > limit else []
-    raise DataError("\n".join([head, *errors[:limit], *rest]))
+def problem_list(problems: Sequence[Problem | str], limit: int) -> str:
+    """The first `limit` problems, one a line, under how many there are."""
+    head = "The data has 1 problem:" if len(problems) == 1 else f"The data has {len(problems)} problems:"
+    rest = [f"... and {len(problems) - limit} more."] if len(problems) > limit else []
+    return "\n".join([head, *map(str, problems[:limit]), *rest])
 
 
 def _fill(report: ManifestReport, manifest: Manifest, check: UtteranceCheck) -> None:
