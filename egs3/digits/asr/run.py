@@ -10,10 +10,6 @@ DEFAULT_STAGES = [
     "train",
     "infer",
     "measure",
-    "pack_model",
-    "upload_model",
-    "pack_demo",
-    "upload_demo",
 ]
 SYSTEM_CLS = ASRSystem
 
