@@ -1,0 +1,1 @@
+"""Scores of hypotheses against references: what metrics of every System share."""

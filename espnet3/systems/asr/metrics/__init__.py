@@ -1,0 +1,1 @@
+"""Metrics of speech recognition, named by `_target_` in conf/metrics.yaml."""
