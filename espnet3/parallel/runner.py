@@ -18,7 +18,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from espnet3.errors import Espnet3Error, TryAgain
+from espnet3.errors import ConfigError, Espnet3Error, TryAgain
 from espnet3.parallel.pool import Report, run_tasks
 from espnet3.parallel.provider import Batch, Provider, Work
 from espnet3.utils.files import check_ownership, write_text
@@ -138,7 +138,7 @@ class Runner:
         work = self._work
         try:
             return work(batch)
-        except TryAgain:
+        except (TryAgain, ConfigError):
             raise
         except Exception as error:
             if len(batch) > 1:

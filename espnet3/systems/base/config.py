@@ -58,6 +58,8 @@ class Trainer(Section):
     """Stop after so many epochs without a better validation score."""
     keep_checkpoints: PositiveInt = 5
     """How many of the best checkpoints to keep; their weights are averaged at the end."""
+    ema_decay: float | None = Field(default=None, gt=0, lt=1)
+    """Validate and keep an exponential moving average of the weights that forgets by this factor each step."""
     every_n_minutes: PositiveFloat = 10.0
     """Time between checkpoints inside an epoch: what a vanished node can cost."""
     log_every_n_steps: PositiveInt = 10
@@ -116,6 +118,8 @@ class InferenceConfig(Section):
     """The training's directory: its config, weights and statistics."""
     inference_dir: str
     """Where infer writes: a folder for each test set."""
+    recipe_dir: str = "."
+    """Where the recipe's code is."""
     dataset: Dataset
     """Its `test` list is decoded; that of the training config where left out."""
     model: Target
@@ -146,7 +150,10 @@ class MetricsConfig(Section):
     """The training's directory, for the loss curve of the report."""
     inference_dir: str
     """Where infer wrote, and measure writes."""
+    recipe_dir: str = "."
+    """Where the recipe's code is."""
     dataset: Dataset
+    """Its `test` list is measured; that of the training config where left out."""
     metrics: list[MetricReference]
     seed: NonNegativeInt = 0
     """Of the bootstrap."""

@@ -1,0 +1,143 @@
+"""The infer stage: test sets to named outputs, one SCP file for each.
+
+Knows no task and imports no torch: the model that the config names turns samples into outputs, in whichever process
+works. Spreading the work and keeping what is finished is done by `espnet3.parallel`; scores are measure's affair.
+"""
+
+import logging
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from espnet3.components.data.artifacts import artifact_writer
+from espnet3.components.data.dataset import SpeechDataset
+from espnet3.components.data.dataset_reference import load_test_sets
+from espnet3.components.data.scp import is_utt_id, write_scp
+from espnet3.errors import ConfigError, DataError
+from espnet3.parallel.runner import Runner
+from espnet3.parallel.threads import threads_each
+from espnet3.systems.base.config import InferenceConfig, read_config
+from espnet3.systems.base.inference_provider import InferenceProvider
+from espnet3.systems.base.inference_timing import summarise
+from espnet3.utils.files import claim, replacing_dir
+from espnet3.utils.fingerprint import fingerprint_of, forced, stage_fingerprint
+from espnet3.utils.named_files import named_files
+
+log = logging.getLogger(__name__)
+
+KEPT = ".unfinished"
+"""Folder in `inference_dir` of what is finished of a test set before all of it is."""
+
+
+def infer(config: DictConfig | dict[str, Any]) -> None:
+    """Decode every test set into `inference_dir/<test set>`.
+
+    Goes on where an interrupted run with the same model, data and config stopped.
+
+    Raises:
+        ConfigError: a setting is wrong; a test set's name is missing or used twice; the model lacks an output key.
+        DataError: a test set is empty, an utterance cannot be read, or the model is missing or damaged.
+        TryAgain: a worker process died.
+    """
+    settings = read_config(InferenceConfig, config, "inference_config")
+    check_outputs(settings)
+    test_sets = load_test_sets(settings.dataset.test, Path(settings.recipe_dir), "inference_config.dataset.test")
+    utterances = {name: utterance_ids(name, dataset) for name, dataset in test_sets.items()}
+    kept = Path(settings.inference_dir) / KEPT
+    with claim(settings.inference_dir):
+        if forced():
+            shutil.rmtree(kept, ignore_errors=True)
+        for name, ids in utterances.items():
+            runner = make_runner(settings, name, work_fingerprint(config, settings, ids))
+            write_test_set(settings, runner)
+        shutil.rmtree(kept, ignore_errors=True)
+
+
+def check_outputs(settings: InferenceConfig) -> None:
+    """Find faults of `output_keys` and `output_artifacts` before any work.
+
+    Raises:
+        ConfigError: there is no key, one is no file name, or an artifact belongs to no key or has no writer.
+    """
+    keys = settings.output_keys
+    if not keys or not all(is_utt_id(key) and "/" not in key and not key.startswith(".") for key in keys):
+        raise ConfigError(f"inference_config.output_keys must list names of outputs, such as [hyp]; given: {keys}.")
+    if strangers := [key for key in settings.output_artifacts if key not in keys]:
+        raise ConfigError(
+            f"inference_config.output_artifacts has {', '.join(strangers)}, which output_keys ({', '.join(keys)}) "
+            "lacks. Name it in both."
+        )
+    for key, given in settings.output_artifacts.items():
+        artifact_writer(key, given)
+
+
+def utterance_ids(name: str, dataset: SpeechDataset) -> list[str]:
+    """The ids of a test set in its order.
+
+    Raises:
+        DataError: there are none, or one is there twice.
+    """
+    ids = [dataset.utterance(index).utt_id for index in range(len(dataset))]
+    if not ids:
+        raise DataError(f"The test set {name} has no utterances. Run create_dataset, or correct dataset.test.")
+    if twice := [utt_id for utt_id, count in Counter(ids).items() if count > 1]:
+        raise DataError(f"The test set {name} has {', '.join(twice[:5])} more than once; utterance ids must be unique.")
+    return ids
+
+
+def work_fingerprint(config: DictConfig | dict[str, Any], settings: InferenceConfig, ids: list[str]) -> str:
+    """One hash of all that a test set's outputs depend on: the stage, the files it names, the utterances."""
+    named = [settings.model, [reference.data_src_args for reference in settings.dataset.test]]
+    files = named_files(named, Path(settings.exp_dir))
+    return fingerprint_of({"stage": stage_fingerprint(config), "files": files, "utterances": ids})
+
+
+def make_runner(settings: InferenceConfig, test_set: str, fingerprint: str) -> Runner:
+    """What runs, or runs a shard of, one test set."""
+    workers = min(settings.parallel.workers, settings.parallel.shards)
+    threads = threads_each(settings.num_threads, workers)
+    folder = Path(settings.inference_dir) / KEPT / test_set
+    provider = InferenceProvider(settings, test_set, threads)
+    runner = Runner(provider, folder, fingerprint, label=f"infer {test_set}", workers=workers)
+    provider.files = runner.kept
+    return runner
+
+
+def write_test_set(settings: InferenceConfig, runner: Runner) -> None:
+    """Run what is not finished, and write the test set's folder."""
+    provider = runner.provider
+    assert isinstance(provider, InferenceProvider)
+    results = runner.run(settings.parallel.shards)
+    folder = Path(settings.inference_dir) / provider.test_set
+    for key in settings.output_artifacts:
+        with replacing_dir(folder / key) as beside:
+            for file in (runner.kept / key).iterdir():
+                _link(file, beside / file.name)
+    for key in settings.output_keys:
+        values = {utt_id: record[key] for result in results for utt_id, record in result["records"].items()}
+        write_scp(folder / f"{key}.scp", values)
+    remove_others(folder, settings.output_keys)
+    timing = summarise(results, float(provider.durations.sum()), runner.workers)
+    timing.write(folder / "timing.json")
+    log.info("%s: %s", provider.test_set, timing)
+    runner.clean()
+
+
+def remove_others(folder: Path, keys: list[str]) -> None:
+    """Remove the SCP files and artifacts of keys that are no longer asked for: they are of another run."""
+    for scp in folder.glob("*.scp"):
+        if scp.stem not in keys:
+            scp.unlink()
+            shutil.rmtree(scp.with_suffix(""), ignore_errors=True)
+
+
+def _link(file: Path, target: Path) -> None:
+    """Hard links cost nothing, and keep a repeat possible; not every volume has them."""
+    try:
+        os.link(file, target)
+    except OSError:
+        shutil.copyfile(file, target)
