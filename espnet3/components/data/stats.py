@@ -1,0 +1,80 @@
+"""Count, sum and sum of squares of features: gathered by collect_stats, read by train for the model's normalisation.
+
+The file is `<stats_dir>/train/feats_stats.npz` with the arrays `count`, `sum` and `sum_square`, all float64.
+"""
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Self
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from espnet3.errors import DataError
+from espnet3.utils.files import write_bytes
+
+LEAST_STD = 1e-3
+"""Standard deviation given to a value that hardly changes: dividing by less would blow up rounding errors."""
+
+
+@dataclass(frozen=True)
+class FeatureStats:
+    """Mean and standard deviation of each feature, float32 (D,)."""
+
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+
+
+class Moments:
+    """Sums of features over frames, float64; the order in which they are added decides the last bits."""
+
+    def __init__(self, size: int) -> None:
+        self.count = np.zeros((), np.float64)
+        self.sum = np.zeros(size, np.float64)
+        self.sum_square = np.zeros(size, np.float64)
+
+    def add(self, features: NDArray[np.float32]) -> None:
+        """Take in the frames of an utterance (T, D)."""
+        self.count += len(features)
+        self.sum += features.sum(axis=0, dtype=np.float64)
+        self.sum_square += np.square(features, dtype=np.float64).sum(axis=0)
+
+    def merge(self, other: Self) -> None:
+        """Take in what another has gathered."""
+        self.count += other.count
+        self.sum += other.sum
+        self.sum_square += other.sum_square
+
+    def write(self, path: Path) -> None:
+        """Replace the file at `path`."""
+        content = BytesIO()
+        np.savez(content, count=self.count, sum=self.sum, sum_square=self.sum_square)
+        write_bytes(path, content.getvalue())
+
+
+def stats_file(stats_dir: Path | str) -> Path:
+    """Where the statistics of the training features are."""
+    return Path(stats_dir) / "train" / "feats_stats.npz"
+
+
+def load_stats(stats_dir: Path | str) -> FeatureStats:
+    """Mean and standard deviation of the training features.
+
+    Raises:
+        DataError: the file is missing, unreadable or holds no frames.
+    """
+    path = stats_file(stats_dir)
+    try:
+        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            count, total, squares = (arrays[name].astype(np.float64) for name in ("count", "sum", "sum_square"))
+    except FileNotFoundError:
+        raise DataError(f"The statistics {path} are missing. Make them: run collect_stats.") from None
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise DataError(f"The statistics {path} cannot be read ({error}). Make them anew: run collect_stats.") from None
+    if count.shape or not count > 0 or total.shape != squares.shape or not np.isfinite([total, squares]).all():
+        raise DataError(f"The statistics {path} are not sums over frames. Make them anew: run collect_stats.")
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
+    return FeatureStats(mean.astype(np.float32), np.maximum(std, LEAST_STD).astype(np.float32))
