@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +25,13 @@ from pydantic import PositiveInt
 
 from espnet3.components.data.audio import resample
 from espnet3.components.data.data_summary import as_json, as_markdown, as_picture, summarise
+from espnet3.components.data.dataset import CombinedDataset
 from espnet3.components.data.dataset_reference import load_datasets
+from espnet3.components.data.manifest import Utterance
 from espnet3.components.data.stats import Moments, stats_file
 from espnet3.components.training.build import build
 from espnet3.errors import DataError, TryAgain
-from espnet3.utils.files import claim, write_text
+from espnet3.utils.files import claim, replacing, write_text
 from espnet3.utils.progress import track
 from espnet3.utils.recipe import activated
 from espnet3.utils.sections import DataConfig, Target, read_config
@@ -153,16 +155,25 @@ def _describe(stats_dir: Path, extractor: Extractor, frames: Mapping[str, list[i
     """Shapes, table and picture."""
     summaries = {}
     for split, dataset in extractor.data.items():
-        utterances = [dataset.utterance(index) for index in range(len(dataset))]
-        shapes = zip(utterances, frames[split], strict=True)
-        lines = [f"{utterance.utt_id} {count},{extractor.features.size}\n" for utterance, count in shapes]
-        write_text(stats_dir / split / "feats_shape", "".join(lines))
-        summaries[split] = summarise(utterances, sum(frames[split]))
-        log.info("%s: %s", split, summaries[split])
+        with replacing(stats_dir / split / "feats_shape") as beside, beside.open("w", encoding="utf-8") as file:
+            utterances = _listed(dataset, frames[split], extractor.features.size, file)
+            summaries[split] = summary = summarise(utterances, dataset.durations, sum(frames[split]))
+        log.info(
+            "%s: %.2f h, %d utterances, %d speakers, %d word types",
+            *(split, summary.hours, summary.utterances, summary.speakers, summary.word_types),
+        )
     write_text(stats_dir / "summary.json", as_json(summaries))
     write_text(stats_dir / "summary.md", as_markdown(summaries))
     durations = {split: dataset.durations for split, dataset in extractor.data.items()}
     write_text(stats_dir / "durations.svg", as_picture(durations))
+
+
+def _listed(dataset: CombinedDataset, frames: Sequence[int], size: int, file: TextIO) -> Iterator[Utterance]:
+    """The utterances, one at a time; the shape of each goes into `file` on the way."""
+    for index, count in enumerate(frames):
+        utterance = dataset.utterance(index)
+        file.write(f"{utterance.utt_id} {count},{size}\n")
+        yield utterance
 
 
 @contextmanager

@@ -33,20 +33,19 @@ class SplitSummary:
     """Percentiles of the durations, by name: `0` is the shortest, `100` the longest."""
 
 
-def summarise(utterances: Iterable[Utterance], frames: int) -> SplitSummary:
-    """The numbers of a split, whose features have `frames` frames; it has at least one utterance."""
-    speakers, words, rates, durations, spoken = set(), set(), set(), [], 0
+def summarise(utterances: Iterable[Utterance], durations: NDArray[np.float64], frames: int) -> SplitSummary:
+    """The numbers of a split: its utterances, at least one, their seconds, and the frames of all."""
+    speakers, words, rates, spoken = set(), set(), set(), 0
     for utterance in utterances:
         said = normalise(utterance.text).split()
         spoken += len(said)
         words.update(said)
         speakers.add(utterance.speaker)
         rates.add(utterance.sample_rate)
-        durations.append(utterance.duration)
     seconds = np.percentile(durations, PERCENTILES)
     return SplitSummary(
         utterances=len(durations),
-        hours=round(sum(durations) / 3600, 4),
+        hours=round(float(durations.sum()) / 3600, 4),
         frames=frames,
         speakers=len(speakers),
         words=spoken,
