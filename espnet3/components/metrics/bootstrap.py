@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 
 DRAWS = 10_000
 """The ends of an interval vary by about 1 % of its width from seed to seed."""
-_CELLS = 4_000_000
-"""So many counts of one group in one draw are held at a time: 32 MB."""
+_CELLS = 1_000_000
+"""So many groups of draws are held at a time: 20 MB."""
 
 
 class Interval(NamedTuple):
@@ -46,11 +46,10 @@ def percentile_interval(errors: ArrayLike, totals: ArrayLike, seed: int, level: 
 def _rates(errors: np.ndarray, totals: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Percent in each draw; a draw without reference tokens has no rate and is left out."""
     groups = len(errors)
-    even = np.full(groups, 1 / groups)
     at_once = max(1, _CELLS // groups)
     found = []
     for first in range(0, DRAWS, at_once):
-        drawn = rng.multinomial(groups, even, size=min(at_once, DRAWS - first)).astype(np.float64)
-        summed = drawn @ totals
-        found.append(100 * (drawn @ errors)[summed > 0] / summed[summed > 0])
+        drawn = rng.integers(groups, size=(min(at_once, DRAWS - first), groups), dtype=np.int32)
+        wrong, summed = errors[drawn].sum(axis=1), totals[drawn].sum(axis=1)
+        found.append(100 * wrong[summed > 0] / summed[summed > 0])
     return np.concatenate(found)

@@ -55,7 +55,7 @@ def aligned_lines(alignment: Alignment, width: int = LINE_WIDTH) -> Iterator[str
 def _summary(alignment: Alignment, unit: str) -> str:
     counts = alignment.counts
     kinds = f"{counts.substitutions} S, {counts.deletions} D, {counts.insertions} I"
-    return f"{counts.errors} errors in {counts.reference} {unit} ({kinds})"
+    return f"{kinds} in {counts.reference} {unit}"
 
 
 def _in_lines(edits: Sequence[Edit], width: int) -> Iterator[list[Edit]]:
