@@ -60,12 +60,10 @@ def audio_info(path: Path) -> AudioInfo:
     """
     with _opened(path) as file:
         info = AudioInfo(file.samplerate, file.channels, file.frames, file.format)
-        if info.frames <= 0:
-            raise DataError(f"{path} holds no samples. Copy or download it again, or leave it out.")
-        file.seek(max(0, info.frames - 256))
-        ends_early = len(file.read(256, dtype="float32")) < min(256, info.frames)
-        if ends_early or _promised_frames(path, file) > info.frames or _promises_more(path, file):
+        if _promised_frames(path, file) > info.frames or _promises_more(path, file) or not _has_its_end(file):
             raise DataError(f"{path} is cut short: it holds less than its header promises. Copy or download it again.")
+    if info.frames <= 0:
+        raise DataError(f"{path} holds no samples. Copy or download it again, or leave it out.")
     return info
 
 
@@ -165,6 +163,12 @@ def _landing(file: Any, start: int) -> int:
     return min(start, max(0, file.frames - LAST_OGG_PAGE * file.samplerate)) if file.format == "OGG" else start
 
 
+def _has_its_end(file: Any) -> bool:
+    last = min(256, file.frames)
+    file.seek(file.frames - last)
+    return bool(len(file.read(last, dtype="float32")) == last)
+
+
 def _promised_frames(path: Path, file: Any) -> int:
     """Frames according to a NIST SPHERE header, which libsndfile passes over; else 0."""
     if file.format != "NIST":
@@ -183,9 +187,16 @@ def _promises_more(path: Path, file: Any) -> bool:
 
 
 def _has_last_page(path: Path) -> bool:
-    """Whether the last OGG page is marked as the last one (RFC 3533: bit 2 of the sixth byte)."""
+    """Whether the last OGG page is whole and marked as the last one.
+
+    A page is 27 bytes, of which the sixth holds the mark and the last counts segments; their lengths; and the segments
+    (RFC 3533).
+    """
     with path.open("rb") as raw:
-        raw.seek(max(0, path.stat().st_size - 65536))
+        raw.seek(max(0, path.stat().st_size - 70_000))
         tail = raw.read()
-    page = tail.rfind(b"OggS")
-    return page >= 0 and len(tail) > page + 5 and bool(tail[page + 5] & 4)
+    page = tail[tail.rfind(b"OggS") :]
+    if len(page) < 27:
+        return False
+    lengths = page[27 : 27 + page[26]]
+    return bool(page[5] & 4) and len(page) >= 27 + page[26] + sum(lengths)

@@ -198,8 +198,6 @@ def _lone_surrogates(record: dict[str, Any]) -> list[str]:
 def _malformed(line: bytes, error: ValueError) -> str:
     if not line.strip():
         return "is an empty line."
-    if line.startswith(b"\xef\xbb\xbf"):
-        return "begins with a byte order mark. Save the file as UTF-8 without one."
     cut = "" if line.endswith(b"\n") else " The file may have been cut short here."
     return f"is malformed JSON: {error}.{cut}"
 
