@@ -19,7 +19,7 @@ from espnet3.components.data.dataset_reference import load_test_sets
 from espnet3.components.metrics.base_metric import BaseMetric, MetricContext, MetricResult, Values
 from espnet3.components.metrics.scored_set import ScoredSet
 from espnet3.components.metrics.tables import error_listing, tsv
-from espnet3.errors import ConfigError
+from espnet3.errors import ConfigError, DataError
 from espnet3.systems.base.config import MetricReference, MetricsConfig, read_config
 from espnet3.systems.base.metric_inputs import read_inputs, read_utterances
 from espnet3.utils.files import claim, write_text
@@ -38,6 +38,8 @@ def measure(config: DictConfig | dict[str, Any]) -> None:
     metrics = [_build(reference, f"metrics_config.metrics.{i}") for i, reference in enumerate(settings.metrics)]
     test_sets = load_test_sets(settings.dataset.test, Path(settings.recipe_dir), "metrics_config.dataset.test")
     directory = Path(settings.inference_dir)
+    if not directory.is_dir():
+        raise DataError(f"{directory} does not exist. The infer stage writes it: run infer first.")
     with claim(directory):
         scored = [_score(settings, name, dataset, metrics) for name, dataset in test_sets.items()]
         for each in scored:

@@ -21,7 +21,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("ref", "hyp", "expected"), CASES.values(), ids=CASES.keys())
-def test_counts_of_words(ref, hyp, expected):
+def test_counts_of_words(ref: str, hyp: str, expected: tuple[int, int, int, int]) -> None:
     assert align([ref], [hyp], "words")[0].counts == EditCounts(*expected)
 
 
@@ -36,11 +36,11 @@ def test_counts_of_words(ref, hyp, expected):
     ],
     ids=["a space is a character", "ideographs", "a combining mark is a character", "code points", "empty"],
 )
-def test_counts_of_characters(ref, hyp, expected):
+def test_counts_of_characters(ref: str, hyp: str, expected: tuple[int, int, int, int]) -> None:
     assert align([ref], [hyp], "characters")[0].counts == EditCounts(*expected)
 
 
-def test_edits_hold_both_texts_in_order():
+def test_edits_hold_both_texts_in_order() -> None:
     edits = align(["one two three four"], ["one six three four five"], "words")[0].edits
 
     assert [edit.kind for edit in edits] == ["equal", "substitute", "equal", "equal", "insert"]
@@ -48,12 +48,12 @@ def test_edits_hold_both_texts_in_order():
     assert [edit.hyp for edit in edits if edit.hyp] == ["one", "six", "three", "four", "five"]
 
 
-def test_each_text_is_aligned_to_its_own():
+def test_each_text_is_aligned_to_its_own() -> None:
     assert [found.counts.errors for found in align(["a", "", "b c"], ["a", "x", "c"], "words")] == [0, 1, 1]
     assert align([], [], "words") == []
 
 
-def test_rates():
+def test_rates() -> None:
     assert EditCounts(hits=1, insertions=3).rate == 300
     assert EditCounts().rate == 0
     assert math.isinf(EditCounts(insertions=1).rate)

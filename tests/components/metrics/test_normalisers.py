@@ -20,16 +20,16 @@ from espnet3.errors import ConfigError
         ("basic", "...", ""),
     ],
 )
-def test_texts(name, text, expected):
+def test_texts(name: str, text: str, expected: str) -> None:
     assert get_normaliser(name)(text) == expected
 
 
-def test_basic_twice_is_basic_once():
+def test_basic_twice_is_basic_once() -> None:
     normalise = get_normaliser("basic")
     for text in ("İstanbul", "ﬁne ﬂow", "don\u2019t", "Ǆ", "x''y"):
         assert normalise(normalise(text)) == normalise(text)
 
 
-def test_an_unknown_name_lists_the_known_ones():
+def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"no text normaliser 'whisper'; accepted are none, basic\."):
         get_normaliser("whisper")

@@ -17,7 +17,7 @@ SPEAKERS = {"a1": "a", "a2": "a", "b1": "b", "b2": "b"}
 CONTEXT = MetricContext("unseen", Path(), SPEAKERS, seed=1)
 
 
-def test_wer_by_hand():
+def test_wer_by_hand() -> None:
     assert WER()(DATA, CONTEXT) == {
         "wer": 30.0,
         "wer_hits": 8,
@@ -35,7 +35,7 @@ def test_wer_by_hand():
     }
 
 
-def test_cer_by_hand():
+def test_cer_by_hand() -> None:
     values = CER()({"ref": {"u": "kitten"}, "hyp": {"u": "sitting"}}, CONTEXT)
 
     assert values["cer"] == 50.0
@@ -43,17 +43,17 @@ def test_cer_by_hand():
     assert "cer_low" not in values
 
 
-def test_one_speaker_is_drawn_by_utterance():
+def test_one_speaker_is_drawn_by_utterance() -> None:
     context = MetricContext("unseen", Path(), dict.fromkeys(SPEAKERS, "a"))
 
     assert WER()(DATA, context)["wer_interval"] == "95 % bootstrap over 4 utterances"
 
 
-def test_unknown_speakers_count_as_their_own():
+def test_unknown_speakers_count_as_their_own() -> None:
     assert WER()(DATA, MetricContext("unseen", Path()))["wer_interval"] == "95 % bootstrap over 4 speakers"
 
 
-def test_case_and_punctuation_count_unless_normalised():
+def test_case_and_punctuation_count_unless_normalised() -> None:
     data = {"ref": {"u": "Hello, World."}, "hyp": {"u": "hello world"}}
 
     assert WER()(data, CONTEXT)["wer"] == 100.0
@@ -61,14 +61,14 @@ def test_case_and_punctuation_count_unless_normalised():
     assert (values["wer"], values["wer_normaliser"]) == (0.0, "basic")
 
 
-def test_a_name_of_its_own():
+def test_a_name_of_its_own() -> None:
     values = WER(normaliser="basic", name="wer_basic")(DATA, CONTEXT)
 
     assert all(key.startswith("wer_basic") for key in values)
 
 
 @pytest.mark.parametrize("hyp", ["", "something"], ids=["nothing said", "something said"])
-def test_without_reference_words_there_is_no_rate(hyp):
+def test_without_reference_words_there_is_no_rate(hyp: str) -> None:
     with pytest.raises(DataError, match="wer of unseen: every reference is empty"):
         WER()({"ref": {"u": ""}, "hyp": {"u": hyp}}, CONTEXT)
 
@@ -78,10 +78,10 @@ def test_without_reference_words_there_is_no_rate(hyp):
     [({"normaliser": "wisper"}, "no text normaliser 'wisper'"), ({"name": " "}, "name is empty")],
     ids=["normaliser", "name"],
 )
-def test_bad_settings(arguments, message):
+def test_bad_settings(arguments: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         CER(**arguments)
 
 
-def test_rates_over_100():
+def test_rates_over_100() -> None:
     assert WER()({"ref": {"u": "a"}, "hyp": {"u": "b c d"}}, CONTEXT)["wer"] == 300.0
