@@ -94,7 +94,7 @@ def _references(settings: DataConfig) -> Iterator[tuple[str, str, DatasetReferen
         entries: list[DatasetReference] = getattr(settings.dataset, split)
         for place, entry in enumerate(entries):
             key = f"training_config.dataset.{split}.{place}"
-            yield (f"test {entry.name}" if split == "test" else split), key, entry
+            yield (f"test set {entry.name}" if split == "test" else split), key, entry
 
 
 def _manifest(reference: DatasetReference, settings: DataConfig, key: str) -> Path | None:

@@ -86,12 +86,12 @@ def check_splits(splits: Mapping[str, Sequence[ManifestReport]]) -> list[Problem
     """What the splits of a config have in common and should not.
 
     The same utt_id twice in one split is an error. The same speaker, text or utt_id in two splits is a warning that
-    names how many: scores are then too good, but some corpora are made that way. Test sets (`test ...`) are not
+    names how many: scores are then too good, but some corpora are made that way. Test sets (`test set ...`) are not
     compared with each other.
     """
     problems = [problem for reports in splits.values() for problem in _duplicates_across(reports)]
     for (one, reports), (other, others) in combinations(splits.items(), 2):
-        if not (one.startswith("test") and other.startswith("test")):
+        if not (one.startswith("test ") and other.startswith("test ")):
             problems += [
                 Problem(others[0].path, 0, f"{one} and {other} share {shared}.", is_warning=True)
                 for shared in _overlaps(reports, others)

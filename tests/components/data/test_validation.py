@@ -180,17 +180,17 @@ def reports(folder: Path, **splits: list[dict[str, Any]]) -> list[Problem]:
 def test_splits_that_share_speakers_texts_or_ids_are_warned_of(folder: Path) -> None:
     train = [record(n, speaker=f"s{n % 3}") for n in range(10)]
     test = [record(20, speaker="s1"), record(21, text="TEXT 3"), record(22, text="TEXT 3"), record(4, text="NEW")]
-    found = reports(folder, train=train, test_one=test)
+    found = reports(folder, train=train, test_set_one=test)
     assert all(problem.is_warning for problem in found)
     assert [problem.message for problem in found] == [
-        "train and test one share 1 speaker.",
-        "train and test one share 1 text (2 of 4 utterances).",
-        "train and test one share 1 utt_id (1 of 4 utterances).",
+        "train and test set one share 1 speaker.",
+        "train and test set one share 1 text (2 of 4 utterances).",
+        "train and test set one share 1 utt_id (1 of 4 utterances).",
     ]
 
 
 def test_splits_that_share_nothing_are_fine(folder: Path) -> None:
-    assert reports(folder, train=[record(1)], valid=[record(2)], test_one=[record(3)], test_two=[record(3)]) == []
+    assert reports(folder, train=[record(1)], valid=[record(2)], test_set_one=[record(3)], test_set_two=[record(3)]) == []
 
 
 def test_a_manifest_in_two_splits_is_warned_of(folder: Path) -> None:
