@@ -149,6 +149,7 @@ class _Search:
         tokens = np.argpartition(-allowed, count - 1, axis=1)[:, :count]
         values = np.take_along_axis(allowed, tokens, axis=1)
         scores = self._mixed(values, prefixes.extensions(beam.ctc, tokens), len(beam.tokens[0]) + 1)
+        scores[np.isneginf(values)] = -np.inf
         states = [
             [self.words.extend(state, int(token)) if self.words and state else None for token in row]
             for state, row in zip(beam.words, tokens, strict=True)
