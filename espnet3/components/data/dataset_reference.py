@@ -119,9 +119,9 @@ def load_dataset(reference: DatasetReference, recipe_dir: Path, key: str) -> Spe
         )
     if reference.transform is None:
         return dataset
-    from hydra.utils import instantiate
+    from espnet3.components.training.build import build
 
-    return TransformedDataset(dataset, instantiate(reference.transform))
+    return TransformedDataset(dataset, build(reference.transform, f"{key}.transform"))
 
 
 def check_test_names(references: Sequence[DatasetReference], key: str) -> None:

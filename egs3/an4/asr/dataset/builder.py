@@ -96,7 +96,7 @@ class An4Builder(DatasetBuilder):
         counts = women, self.valid_speakers - women
         if not all(0 < count < len(group) for count, group in zip(counts, groups, strict=True)):
             raise ConfigError(
-                f"{KEY}.valid_speakers is {self.valid_speakers}; of the {len(groups[0])} women and {len(groups[1])} men "
+                f"{KEY}.valid_speakers is {self.valid_speakers}; of {len(groups[0])} women and {len(groups[1])} men "
                 "at least one each must be held out, and at least one each left."
             )
         return {name for count, group in zip(counts, groups, strict=True) for name in group[:count]}

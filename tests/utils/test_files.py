@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import pytest
+
+from espnet3.errors import LostOwnership
+from espnet3.utils.files import (
+    OWNER_FILE,
+    check_ownership,
+    claim,
+    remove_leftovers,
+    replacing,
+    replacing_dir,
+    write_bytes,
+    write_text,
+)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_writes_whole_files_in_new_folders(tmp_path: Path) -> None:
+    write_text(tmp_path / "ä/b.txt", "ü\n")
+    write_bytes(tmp_path / "ä/c.bin", b"\0")
+    assert (tmp_path / "ä/b.txt").read_bytes() == "ü\n".encode()
+    assert names(tmp_path / "ä") == ["b.txt", "c.bin"]
+
+
+def test_a_file_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "old")
+    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "a") as beside:
+        beside.write_text("half")
+        1 / 0  # noqa: B018
+    assert (tmp_path / "a").read_text() == "old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_folder_takes_the_place_of_another(tmp_path: Path) -> None:
+    for content in ("old", "new"):
+        with replacing_dir(tmp_path / "d") as folder:
+            (folder / "sub").mkdir()
+            (folder / "sub" / content).touch()
+    assert names(tmp_path / "d/sub") == ["new"]
+    assert names(tmp_path) == ["d"]
+
+
+def test_a_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    with pytest.raises(ZeroDivisionError), replacing_dir(tmp_path / "d") as folder:
+        (folder / "half").touch()
+        1 / 0  # noqa: B018
+    assert names(tmp_path) == ["d"]
+    assert names(tmp_path / "d") == []
+
+
+def test_the_owner_of_a_folder_writes(tmp_path: Path) -> None:
+    with claim(tmp_path / "new", tmp_path / "other"):
+        write_text(tmp_path / "new/sub/a", "mine")
+        check_ownership(tmp_path / "other")
+    assert names(tmp_path / "new") == ["sub"]
+
+
+@pytest.mark.parametrize("write", [write_text, replacing_dir], ids=["file", "folder"])
+def test_who_lost_a_folder_stops_before_it_changes_a_byte(tmp_path: Path, write: object) -> None:
+    write_text(tmp_path / "a", "theirs")
+    with claim(tmp_path):
+        (tmp_path / OWNER_FILE).write_text("host-b pid 7 0123")
+        with pytest.raises(LostOwnership, match="belongs to another run \\(host-b pid 7 0123\\)"):
+            if write is write_text:
+                write_text(tmp_path / "a", "mine")
+            else:
+                with replacing_dir(tmp_path / "a"):
+                    pass
+        assert (tmp_path / "a").read_text() == "theirs"
+    assert names(tmp_path) == [OWNER_FILE, "a"], "the new owner's mark stays"
+
+
+def test_the_later_claim_wins_and_is_given_back(tmp_path: Path) -> None:
+    with claim(tmp_path):
+        with claim(tmp_path):
+            write_text(tmp_path / "a", "inner")
+        with pytest.raises(LostOwnership, match="its owner file is gone"):
+            write_text(tmp_path / "a", "outer")
+    assert (tmp_path / "a").read_text() == "inner"
+    write_text(tmp_path / "a", "free")
+
+
+def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "sub/.d.12.0123abcd.tmp").mkdir(parents=True)
+    kept = ["a", ".hidden", ".mine.tmp", "b.12.0123abcd.tmp", OWNER_FILE]
+    for name in (*kept, ".a.jsonl.12.0123abcd.tmp", "sub/.d.12.0123abcd.tmp/half", "sub/c"):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == sorted([*kept, "sub"])
+    assert names(tmp_path / "sub") == ["c"]
+    remove_leftovers(tmp_path / "nowhere")
