@@ -54,7 +54,7 @@ class CTC(nn.Module):
 
 def frames_needed(tokens: Tensor, tokens_lengths: Tensor) -> Tensor:
     """Fewest frames (B,) that hold the tokens (B, L): one each, and a blank between two that are the same."""
-    steps = torch.arange(1, tokens.shape[1], device=tokens.device)[None, :]
+    steps = torch.arange(tokens.shape[1], device=tokens.device)[None, 1:]
     repeats = (tokens[:, 1:] == tokens[:, :-1]) & (steps < tokens_lengths[:, None])
     return tokens_lengths + repeats.sum(dim=1)
 

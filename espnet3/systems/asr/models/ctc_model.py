@@ -98,6 +98,13 @@ class CTCModel(nn.Module):
         hidden, lengths = self.encode(feats, lengths)
         return self.ctc(hidden), lengths
 
+    def ctc_and_auxiliary_log_probs(self, feats: Tensor, lengths: Tensor) -> tuple[Layer, Layer]:
+        """Log probabilities of the tokens (B, T', V) and of the auxiliary tokens (B, T'', A), with lengths."""
+        assert self.auxiliary is not None, "this model was trained without auxiliary tokens"
+        layers = self.encode_layers(feats, lengths)
+        upper, lower = layers[-1], layers[self.auxiliary_layer - 1]
+        return Layer(self.ctc(upper.hidden), upper.lengths), Layer(self.auxiliary(lower.hidden), lower.lengths)
+
     def forward(self, batch: Batch) -> Loss:
         """The loss of a batch."""
         layers = self.encode_layers(batch["feats"], batch["feats_lengths"])

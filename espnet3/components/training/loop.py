@@ -1,0 +1,292 @@
+"""The training loop, on Lightning Fabric: devices, precision and gradient exchange are Fabric's, the order of things
+is here.
+
+`espnet3.systems.base.training` builds the parts and runs it. The loop writes a checkpoint after every epoch, and
+within an epoch after so many minutes or when it is asked to stop; what it does next depends on that checkpoint and
+the config alone, so an interrupted training ends with the same weights, bit by bit, as one that was not.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.wrappers import _FabricModule
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from espnet3.components.training.checkpoints import Checkpoints, Kept, Payload
+from espnet3.components.training.data_module import TrainingData
+from espnet3.components.training.ema import MovingAverage
+from espnet3.components.training.means import Means
+from espnet3.components.training.optimization import restore_exactly, restore_progress
+from espnet3.components.training.preemption import Preemption
+from espnet3.components.training.reports import Report, Row, summary
+from espnet3.components.training.state import TrainingState
+from espnet3.components.training.stopwatch import Stopwatch
+from espnet3.errors import ConfigError, TryAgain
+from espnet3.utils.progress import track
+
+log = logging.getLogger(__name__)
+
+MOST_SKIPPED = 100
+"""Steps without finite gradients, in a row, that end a training."""
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How long and how to train; the fields are those of `training_config` and its `trainer`."""
+
+    seed: int
+    max_epochs: int
+    max_steps: int
+    gradient_clip_val: float | None
+    accumulate_grad_batches: int
+    patience: int | None
+    every_n_minutes: float
+    log_every_n_steps: int
+    criterion: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the loop works with; model and optimizer as Fabric has set them up."""
+
+    fabric: Fabric
+    model: _FabricModule
+    optimizer: Optimizer
+    schedule: LRScheduler | None
+    train_data: TrainingData
+    valid_data: TrainingData
+    checkpoints: Checkpoints
+    report: Report
+    ema: MovingAverage | None = None
+    """Moving average of the model's weights, where one is validated and kept instead of them."""
+
+
+class TrainingLoop:
+    """One training, from wherever its state is to the end."""
+
+    def __init__(self, parts: Parts, settings: LoopSettings, preemption: Preemption) -> None:
+        self.parts = parts
+        self.settings = settings
+        self.preemption = preemption
+        self.state = TrainingState()
+        self.epoch_means = Means()
+        self.recent_means = Means()
+        self._saved_at = time.monotonic()
+        self._clock = Stopwatch()
+
+    def run(self) -> TrainingState:
+        """Train to the end.
+
+        Raises:
+            TryAgain: the process was asked to stop; a checkpoint is written.
+            ConfigError: the gradients stay without finite values, or the criterion is never reported.
+        """
+        self._saved_at = time.monotonic()
+        while not self.state.finished:
+            self._train_epoch()
+            self._end_epoch(self._validate())
+        return self.state
+
+    def _train_epoch(self) -> None:
+        epoch, first = self.state.epoch, self.state.batch
+        total = self.parts.train_data.num_batches(epoch)
+        self._clock.restart()
+        self.parts.model.train()
+        batches = self.parts.train_data.epoch(epoch, first)
+        if self.parts.fabric.is_global_zero:
+            label = f"epoch {epoch + 1}/{self.settings.max_epochs}"
+            batches = track(batches, total=total - first, label=label)
+        for batch in batches:
+            self._train_batch(batch, total)
+            if self._out_of_steps():
+                break
+
+    def _train_batch(self, batch: dict[str, Any], total: int) -> None:
+        """Forward and backward; an optimizer step where the accumulated batches are complete."""
+        group = self.settings.accumulate_grad_batches
+        start = self.state.batch - self.state.batch % group
+        size = min(group, total - start)
+        steps = self.state.batch + 1 == start + size
+        self._seed()
+        with self.parts.fabric.no_backward_sync(self.parts.model, enabled=not steps):
+            loss, stats, weight = self.parts.model(self.parts.fabric.to_device(batch))
+            self.parts.fabric.backward(loss * (self._share(weight) / size))
+        self.epoch_means.add(stats, weight)
+        self.recent_means.add(stats, weight)
+        self._clock.add(self.parts.train_data.seconds(self.state.epoch, self.state.batch))
+        self.state.batch += 1
+        if steps:
+            norm = self._step()
+            self._after_step(norm)
+
+    def _seed(self) -> None:
+        """Draw this batch's dropout from its place in the training, so that it can be taken again."""
+        place = (self.settings.seed, self.state.epoch, self.state.batch, self.parts.fabric.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+
+    def _share(self, weight: Tensor) -> Tensor | float:
+        """What this device's mean counts, so that the mean over devices is the mean over all their tokens."""
+        fabric = self.parts.fabric
+        if fabric.world_size == 1:
+            return 1.0
+        everyone = self._sum(weight.double())
+        return (weight * fabric.world_size / everyone).to(torch.float32)
+
+    def _sum(self, values: Tensor) -> Tensor:
+        if self.parts.fabric.world_size == 1:
+            return values
+        summed = self.parts.fabric.all_reduce(values.clone(), reduce_op="sum")
+        assert isinstance(summed, Tensor)
+        return summed
+
+    def _step(self) -> float:
+        """Clip and apply the gradients, or drop them where they are not finite; returns their norm."""
+        parts = self.parts
+        clip = self.settings.gradient_clip_val or float("inf")
+        norm = parts.fabric.clip_gradients(parts.model, parts.optimizer, max_norm=clip, error_if_nonfinite=False)
+        assert norm is not None
+        finite = bool(norm.isfinite())
+        scaler = getattr(parts.fabric.strategy.precision, "scaler", None)
+        if finite or scaler is not None:
+            parts.optimizer.step()
+            if parts.ema is not None:
+                parts.ema.update()
+        if finite and parts.schedule is not None:
+            parts.schedule.step()
+        parts.optimizer.zero_grad()
+        self.state.step += 1
+        self._count_skipped(finite)
+        return float(norm)
+
+    def _count_skipped(self, finite: bool) -> None:
+        self.state.skipped = 0 if finite else self.state.skipped + 1
+        if not finite:
+            log.warning("Step %d was skipped: its gradients are not finite.", self.state.step)
+        if self.state.skipped >= MOST_SKIPPED:
+            raise ConfigError(
+                f"{MOST_SKIPPED} steps in a row had gradients that are not finite, so the training was stopped at step "
+                f"{self.state.step}. Lower optimizer.lr, lengthen the warm-up, or set trainer.precision to 32-true."
+            )
+
+    def _after_step(self, norm: float) -> None:
+        if self.state.step % self.settings.log_every_n_steps == 0:
+            self._log_step(norm)
+        minutes = (time.monotonic() - self._saved_at) / 60
+        if self._anyone(self.preemption.requested):
+            self._save()
+            raise TryAgain(f"Asked to stop after step {self.state.step}; run the stage again to go on from there.")
+        if self._anyone(minutes >= self.settings.every_n_minutes):
+            self._save()
+
+    def _anyone(self, wish: bool) -> bool:
+        """Whether any device wishes so: all have to do it together."""
+        if self.parts.fabric.world_size == 1:
+            return wish
+        return bool(self._sum(torch.tensor(float(wish), device=self.parts.fabric.device)) > 0)
+
+    def _log_step(self, norm: float) -> None:
+        row = {f"train/step_{name}": value for name, value in self.recent_means.result(self._sum).items()}
+        self.recent_means.clear()
+        self._add_row({**row, "grad_norm": norm, "lr": self._learning_rate()})
+
+    def _add_row(self, values: Row) -> None:
+        self.state.rows += 1
+        if self.parts.fabric.is_global_zero:
+            self.parts.report.add({"epoch": self.state.epoch + 1, "step": self.state.step, **values})
+
+    def _learning_rate(self) -> float:
+        return float(self.parts.optimizer.param_groups[0]["lr"])
+
+    def _validate(self) -> Row:
+        means = Means()
+        model = self.parts.ema.model if self.parts.ema else self.parts.model
+        model.eval()
+        with torch.no_grad():
+            for batch in self.parts.valid_data.epoch(0):
+                _, stats, weight = model(self.parts.fabric.to_device(batch))
+                means.add(stats, weight)
+        return {f"valid/{name}": value for name, value in means.result(self._sum).items()}
+
+    def _end_epoch(self, valid: Row) -> None:
+        train = {f"train/{name}": value for name, value in self.epoch_means.result(self._sum).items()}
+        values = {**train, **valid, "lr": self._learning_rate()}
+        self._add_row(values)
+        self.state.epoch += 1
+        self.state.batch = 0
+        self.epoch_means.clear()
+        log.info("epoch %d: %s, %.0f times real time", self.state.epoch, summary(values), self._clock.speed())
+        self._rank(values)
+        self.state.finished = self._is_finished()
+        self._save(epoch_end=True)
+
+    def _rank(self, values: Row) -> None:
+        """Put this epoch among the best, if it is one."""
+        scores = {**values, "epoch": float(self.state.epoch)}
+        if self.settings.criterion not in scores:
+            raise ConfigError(
+                f"training_config.best_model_criterion names {self.settings.criterion!r}, which is not reported. "
+                f"It reports: {', '.join(sorted(scores))}."
+            )
+        this = Kept(self.state.epoch, scores[self.settings.criterion])
+        self.state.kept = self.parts.checkpoints.best([*self.state.kept, this])
+
+    def _is_finished(self) -> bool:
+        patience = self.settings.patience
+        waited = self.state.epoch - self.state.kept[0].epoch
+        early = patience is not None and waited >= patience
+        if early:
+            log.info("Stopping early: no better %s for %d epochs.", self.settings.criterion, waited)
+        return early or self.state.epoch >= self.settings.max_epochs or self._out_of_steps()
+
+    def _out_of_steps(self) -> bool:
+        return 0 <= self.settings.max_steps <= self.state.step
+
+    def _save(self, epoch_end: bool = False) -> None:
+        """Write the reports, then the checkpoint, from rank 0."""
+        self._saved_at = time.monotonic()
+        if self.parts.fabric.is_global_zero:
+            self.parts.report.write()
+            if epoch_end:
+                self.parts.report.draw()
+                self.parts.checkpoints.save_epoch(self.payload(), self.state.epoch, self.state.kept)
+            else:
+                self.parts.checkpoints.save_last(self.payload())
+        self.parts.fabric.barrier()
+
+    def payload(self) -> Payload:
+        """Everything that a checkpoint holds: tensors and plain values."""
+        parts = self.parts
+        return {
+            "model": parts.model.state_dict(),
+            "ema": parts.ema.state_dict() if parts.ema else None,
+            "optimizer": parts.optimizer.state_dict(),
+            "schedule": parts.schedule.state_dict() if parts.schedule else None,
+            "precision": parts.fabric.strategy.precision.state_dict(),
+            "state": self.state.state_dict(),
+            "means": [self.epoch_means.state_dict(), self.recent_means.state_dict()],
+            "fingerprint": self.settings.fingerprint,
+        }
+
+    def load(self, payload: Payload) -> None:
+        """Go on from a checkpoint; where its config was another, with the settings of this one."""
+        parts = self.parts
+        parts.model.load_state_dict(payload["model"])
+        if parts.ema is not None and payload["ema"] is not None:
+            parts.ema.load_state_dict(payload["ema"])
+        restore = restore_exactly if payload["fingerprint"] == self.settings.fingerprint else restore_progress
+        restore(parts.optimizer, parts.schedule, payload)
+        parts.fabric.strategy.precision.load_state_dict(payload["precision"])
+        self.state = TrainingState.from_state_dict(payload["state"])
+        for means, saved in zip((self.epoch_means, self.recent_means), payload["means"], strict=True):
+            means.load_state_dict(saved, parts.fabric.device)
+        self.state.finished = self.state.finished and self._is_finished()
+        if parts.fabric.is_global_zero:
+            parts.report.resume(self.state.rows)

@@ -1,0 +1,107 @@
+"""Whose training a folder holds: the fingerprint that its checkpoints belong to, and what to do with what is found.
+
+The training stage asks before its first work. Checkpoints of two different trainings never mix.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from espnet3.errors import ConfigError
+from espnet3.utils.files import check_ownership, write_text
+from espnet3.utils.fingerprint import differences
+
+log = logging.getLogger(__name__)
+
+FOLDER = "checkpoints"
+RECORD = "training.json"
+AVERAGED = "averaged.safetensors"
+PRODUCTS = ("averaged.json", AVERAGED, "metrics.csv", "loss.svg", "tensorboard", "config.yaml")
+MOST_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """What a training depends on."""
+
+    fingerprint: str
+    covered: Mapping[str, Any]
+
+
+def open_training(exp_dir: Path, record: TrainingRecord, resume: str, forced: bool) -> bool:
+    """Make `exp_dir` ready for the training of `record`; False where that training is finished.
+
+    Args:
+        exp_dir: the training's directory.
+        record: this training.
+        resume: `same` or `continue`, as in `trainer.resume`.
+        forced: start over whatever is found.
+
+    Raises:
+        ConfigError: an unfinished training of other settings is there, and `resume` is `same`.
+    """
+    earlier = read_record(exp_dir)
+    same = earlier is not None and earlier.fingerprint == record.fingerprint
+    if same and not forced:
+        return not is_finished(exp_dir, record.fingerprint)
+    if earlier is not None and not forced and resume == "continue":
+        log.warning("Going on with changed settings: %s.", shown_differences(earlier, record))
+    elif earlier is not None and not forced and not is_finished(exp_dir, earlier.fingerprint):
+        raise ConfigError(
+            f"{exp_dir} holds an unfinished training with other settings ({shown_differences(earlier, record)}). "
+            "Choose another exp_tag; or start over with --force, which sets the old checkpoints aside; or go on from "
+            "them with the new settings by trainer.resume: continue."
+        )
+    else:
+        set_aside(exp_dir)
+    write_record(exp_dir, record)
+    return True
+
+
+def is_finished(exp_dir: Path, fingerprint: str) -> bool:
+    """Whether the training of this fingerprint has written its averaged weights."""
+    about = exp_dir / "averaged.json"
+    if not about.exists() or not (exp_dir / AVERAGED).exists():
+        return False
+    return bool(json.loads(about.read_text(encoding="utf-8")).get("fingerprint") == fingerprint)
+
+
+def read_record(exp_dir: Path) -> TrainingRecord | None:
+    """The training that `exp_dir` holds."""
+    path = exp_dir / FOLDER / RECORD
+    if not path.exists():
+        return None
+    return TrainingRecord(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def write_record(exp_dir: Path, record: TrainingRecord) -> None:
+    """Say whose training `exp_dir` holds."""
+    content = {"fingerprint": record.fingerprint, "covered": dict(record.covered)}
+    write_text(exp_dir / FOLDER / RECORD, json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def shown_differences(earlier: TrainingRecord, record: TrainingRecord) -> str:
+    """The settings that differ, the first few of them."""
+    found = differences(earlier.covered, record.covered)
+    more = f"; and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
+    return "; ".join(found[:MOST_SHOWN]) + more
+
+
+def set_aside(exp_dir: Path) -> None:
+    """Move the checkpoints and all that came of them to the first free `checkpoints.<n>`."""
+    folder = exp_dir / FOLDER
+    if not folder.exists():
+        return
+    number = 1
+    while (target := exp_dir / f"{FOLDER}.{number}").exists():
+        number += 1
+    check_ownership(folder)
+    folder.rename(target)
+    for product in PRODUCTS:
+        if (exp_dir / product).exists():
+            shutil.move(exp_dir / product, target / product)
+    log.info("The earlier training is now in %s.", target)

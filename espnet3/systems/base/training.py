@@ -1,0 +1,56 @@
+"""The stages collect_stats and train.
+
+Both take the training config. This module stays light, because collect_stats runs where there is no torch; what
+train needs is imported when it is called.
+"""
+
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from espnet3.parallel.threads import limit_threads, threads_each
+from espnet3.systems.base.config import TrainingConfig, read_config
+from espnet3.utils.files import claim, write_text
+from espnet3.utils.fingerprint import forced, stage_covered, stage_fingerprint
+
+log = logging.getLogger(__name__)
+
+
+def collect_stats(config: DictConfig | dict[str, Any]) -> None:
+    """Count, mean and variance of the features, durations and shapes, into `stats_dir`."""
+    from espnet3.components.data.collect_stats import collect_stats as collect
+
+    collect(config)
+
+
+def train(config: DictConfig | dict[str, Any]) -> None:
+    """Train the model and leave the mean of its best checkpoints in `exp_dir`.
+
+    Goes on from the newest checkpoint where the same training was interrupted; does nothing where it is finished.
+
+    Raises:
+        ConfigError: a setting is wrong, or `exp_dir` holds an unfinished training with other settings.
+        DataError: an utterance cannot be read.
+        TryAgain: asked to stop; a checkpoint is written.
+    """
+    settings = read_config(TrainingConfig, config, "training_config")
+    limit_threads(threads_each(settings.num_threads, settings.num_device))
+    from espnet3.components.training.distributed import run_ranks
+    from espnet3.components.training.record import TrainingRecord, open_training
+    from espnet3.systems.base.training_session import train_here
+
+    exp_dir = Path(settings.exp_dir)
+    with claim(exp_dir):
+        record = TrainingRecord(stage_fingerprint(config), stage_covered(config))
+        if not open_training(exp_dir, record, settings.trainer.resume, forced()):
+            log.info("The training in %s is finished.", exp_dir)
+            return
+        write_text(exp_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config), resolve=True))
+        work = partial(train_here, settings, record.fingerprint)
+        if settings.num_device > 1:
+            run_ranks(work, settings.num_device)
+        else:
+            work()

@@ -1,0 +1,203 @@
+"""What a training leaves, what a second one does, and what it refuses."""
+
+import csv
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from safetensors.torch import load_file
+
+from espnet3.errors import ConfigError, DataError
+from espnet3.systems.base.training import train
+from espnet3.utils.fingerprint import StageRun, running
+
+Config = dict[str, Any]
+MakeConfig = Callable[..., Config]
+
+
+def weights(exp_dir: Path) -> dict[str, torch.Tensor]:
+    return load_file(exp_dir / "averaged.safetensors")
+
+
+def rows(exp_dir: Path) -> list[dict[str, str]]:
+    with (exp_dir / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_training_learns_and_leaves_its_files(make_config: MakeConfig, tmp_path: Path) -> None:
+    config = make_config(trainer__max_epochs=8, feature_augment=[])
+    train(config)
+    exp_dir = tmp_path / "exp"
+    losses = [float(row["valid/loss"]) for row in rows(exp_dir) if row["valid/loss"]]
+    assert len(losses) == 8
+    assert losses[-1] < 0.8 * losses[0]
+    assert OmegaConf.load(exp_dir / "config.yaml") == OmegaConf.create(config)
+    assert (exp_dir / "loss.svg").read_text().startswith("<svg")
+    assert list((exp_dir / "tensorboard").iterdir())
+    checkpoints = {path.name for path in (exp_dir / "checkpoints").glob("*.ckpt")}
+    members = json.loads((exp_dir / "averaged.json").read_text())["members"]
+    assert checkpoints == {"last.ckpt", *(f"epoch{member['epoch']:04d}.ckpt" for member in members)}
+    assert len(members) == 2
+
+
+def test_the_averaged_weights_are_the_mean_of_the_best(make_config: MakeConfig, tmp_path: Path) -> None:
+    train(make_config())
+    members = [
+        torch.load(path, weights_only=True)["model"] for path in sorted((tmp_path / "exp/checkpoints").glob("epoch*"))
+    ]
+    for name, value in weights(tmp_path / "exp").items():
+        torch.testing.assert_close(value, sum(member[name] for member in members) / 2)
+
+
+def test_the_best_are_those_of_the_criterion(make_config: MakeConfig, tmp_path: Path) -> None:
+    train(make_config(best_model_criterion=["epoch", "max"]))
+    members = json.loads((tmp_path / "exp" / "averaged.json").read_text())["members"]
+    assert [member["epoch"] for member in members] == [3, 2]
+
+
+def test_the_same_config_gives_the_same_bytes_with_and_without_workers(make_config: MakeConfig, tmp_path: Path) -> None:
+    for exp, workers in (("a", 0), ("b", 1)):
+        train(make_config(exp, dataloader__num_workers=workers))
+    for name in ("averaged.safetensors", "metrics.csv", "loss.svg"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_finished_training_is_not_repeated(
+    make_config: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(make_config())
+    before = (tmp_path / "exp" / "averaged.safetensors").stat().st_mtime_ns
+    with caplog.at_level(logging.INFO):
+        train(make_config())
+    assert (tmp_path / "exp" / "averaged.safetensors").stat().st_mtime_ns == before
+    assert "is finished" in caplog.text
+
+
+def test_a_finished_training_of_other_settings_is_set_aside(make_config: MakeConfig, tmp_path: Path) -> None:
+    train(make_config(trainer__max_epochs=1))
+    old = (tmp_path / "exp" / "averaged.safetensors").read_bytes()
+    train(make_config(trainer__max_epochs=2))
+    assert (tmp_path / "exp" / "checkpoints.1" / "averaged.safetensors").read_bytes() == old
+    assert len([row for row in rows(tmp_path / "exp") if row["valid/loss"]]) == 2
+
+
+def test_force_starts_over(make_config: MakeConfig, tmp_path: Path) -> None:
+    config = make_config(trainer__max_epochs=1)
+    with running(StageRun("f", {})):
+        train(config)
+    with running(StageRun("f", {}, forced=True)):
+        train(config)
+    assert (tmp_path / "exp" / "checkpoints.1" / "last.ckpt").exists()
+    assert (tmp_path / "exp" / "averaged.safetensors").exists()
+
+
+def interrupt(exp_dir: Path) -> None:
+    """Leave a training as if it had been killed before its end."""
+    (exp_dir / "averaged.json").unlink()
+
+
+def test_an_unfinished_training_of_other_settings_is_refused(make_config: MakeConfig, tmp_path: Path) -> None:
+    train(make_config(trainer__max_epochs=1))
+    interrupt(tmp_path / "exp")
+    before = sorted(path.name for path in (tmp_path / "exp").rglob("*"))
+    with pytest.raises(ConfigError, match=r"optimizer\.lr: 0\.01 → 0\.5.*exp_tag.*--force.*resume: continue"):
+        train(make_config(trainer__max_epochs=1, optimizer__lr=0.5))
+    assert sorted(path.name for path in (tmp_path / "exp").rglob("*")) == before
+
+
+def test_resume_continue_goes_on_with_other_settings(make_config: MakeConfig, tmp_path: Path) -> None:
+    train(make_config(trainer__max_epochs=2))
+    train(make_config(trainer__max_epochs=3, trainer__resume="continue", optimizer__lr=0.002))
+    epochs = [row for row in rows(tmp_path / "exp") if row["valid/loss"]]
+    assert [row["epoch"] for row in epochs] == ["1", "2", "3"]
+    assert float(epochs[-1]["lr"]) <= 0.002
+    assert not (tmp_path / "exp" / "checkpoints.1").exists()
+
+
+def test_a_cut_checkpoint_is_set_aside_and_costs_no_bit(
+    make_config: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(make_config("whole"))
+    train(make_config("cut"))
+    interrupt(tmp_path / "cut")
+    last = tmp_path / "cut" / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
+    newest = max(last.parent.glob("epoch*"))
+    newest.write_bytes(b"")
+    train(make_config("cut"))
+    assert "last.ckpt cannot be read" in caplog.text
+    assert {path.name for path in last.parent.glob("*.damaged")} == {"last.ckpt.damaged", f"{newest.name}.damaged"}
+    for name in ("averaged.safetensors", "metrics.csv"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
+
+
+def test_early_stopping(make_config: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = make_config(trainer__max_epochs=9, trainer__early_stopping_patience=2, optimizer__lr=1e-12)
+    with caplog.at_level(logging.INFO):
+        train({**config, "best_model_criterion": ["epoch", "min"]})
+    assert [row["epoch"] for row in rows(tmp_path / "exp") if row["valid/loss"]] == ["1", "2", "3"]
+    assert "Stopping early" in caplog.text
+
+
+def test_max_steps_ends_within_an_epoch(make_config: MakeConfig, tmp_path: Path) -> None:
+    train(make_config(trainer__max_steps=8, trainer__max_epochs=99))
+    assert json.loads((tmp_path / "exp" / "averaged.json").read_text())["step"] == 8
+
+
+def test_a_moving_average_is_what_is_kept(make_config: MakeConfig, tmp_path: Path) -> None:
+    train(make_config(trainer__ema_decay=0.9, trainer__keep_checkpoints=1))
+    (path,) = (tmp_path / "exp" / "checkpoints").glob("epoch*")
+    payload = torch.load(path, weights_only=True)
+    for name, value in weights(tmp_path / "exp").items():
+        torch.testing.assert_close(value, payload["ema"]["weights"][name])
+    assert any(not torch.equal(payload["model"][name], value) for name, value in payload["ema"]["weights"].items())
+
+
+def test_accumulated_batches_make_one_step(make_config: MakeConfig, tmp_path: Path) -> None:
+    train(make_config("one", trainer__max_epochs=1))
+    train(make_config("three", trainer__max_epochs=1, trainer__accumulate_grad_batches=3))
+    one, three = (json.loads((tmp_path / exp / "averaged.json").read_text())["step"] for exp in ("one", "three"))
+    assert three == -(-one // 3)
+
+
+def test_gradients_that_stay_infinite_end_the_training(
+    make_config: MakeConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = make_config(optimizer__lr=1e30, scheduler=None, trainer__max_epochs=99)
+    with pytest.raises(ConfigError, match=r"100 steps in a row .* Lower optimizer\.lr"):
+        train(config)
+    assert "was skipped: its gradients are not finite" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"model__hiden_size": 3}, ConfigError, r"training_config\.model .*hiden_size"),
+        ({"model__subsampling": 3}, ConfigError, r"training_config\.model .*choose one of 1, 2, 4, 8"),
+        ({"optimizer__lrr": 3}, ConfigError, r"training_config\.optimizer .*lrr"),
+        ({"scheduler__warm": 3}, ConfigError, r"training_config\.scheduler .*warm"),
+        ({"optimizer": {"_target_": "torch.optim.Nope"}}, ConfigError, r"training_config\.optimizer"),
+        ({"best_model_criterion": ["valid/wer", "min"]}, ConfigError, r"'valid/wer', .*It reports: .*valid/loss"),
+        ({"dataset__train": []}, ConfigError, r"training_config\.dataset\.train is empty"),
+        ({"tokenizer__path": "nowhere.json"}, DataError, "nowhere.json"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_a_wrong_setting_is_named(
+    make_config: MakeConfig, changes: Config, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        train(make_config(trainer__max_epochs=1, **changes))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_audio_file_that_is_gone_is_named(make_config: MakeConfig, manifest_with_a_hole: str, workers: int) -> None:
+    config = make_config(dataloader__num_workers=workers)
+    config["dataset"]["train"][0]["data_src_args"]["manifest"] = manifest_with_a_hole
+    with pytest.raises(DataError, match=r"^[^\n]*gone\.wav[^\n]*$"):
+        train(config)
