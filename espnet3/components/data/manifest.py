@@ -5,6 +5,7 @@ Dataset builders write them (`write_manifest`), everything that handles utteranc
 million utterances open in seconds and travel cheaply to worker processes. Audio is not touched here.
 """
 
+import codecs
 import json
 import math
 import os
@@ -52,6 +53,7 @@ class Utterance:
 
 COLUMNS = tuple(field.name for field in fields(Utterance))
 _TYPES: dict[str, type] = {field.name: field.type for field in fields(Utterance)}  # type: ignore[misc]
+_WRITTEN = tuple(_TYPES.values())
 _CALLED = {str: "text", int: "a whole number", float: "a number"}
 
 
@@ -165,7 +167,7 @@ def parse_line(line: bytes) -> Utterance | list[str]:
 def _load(line: bytes) -> dict[str, Any] | str:
     """The object on a line, or what is wrong with it."""
     try:
-        record = json.loads(line)
+        record = json.loads(line.removeprefix(codecs.BOM_UTF8).decode())
     except UnicodeDecodeError as error:
         return f"is not UTF-8 (byte {error.start + 1} of the line). Save the file as UTF-8."
     except ValueError as error:
@@ -178,6 +180,8 @@ def _load(line: bytes) -> dict[str, Any] | str:
 
 
 def _field_problems(record: dict[str, Any]) -> list[str]:
+    if tuple(record) == COLUMNS and tuple(map(type, record.values())) == _WRITTEN and record["sample_rate"] < 2**63:
+        return []  # as write_manifest writes it, which saves a fifth of the time
     problems = [f"{key} is missing." for key in COLUMNS if key not in record]
     problems += [f"{key!r} is unknown; the fields are {', '.join(COLUMNS)}." for key in record if key not in _TYPES]
     for key, kind in _TYPES.items():
