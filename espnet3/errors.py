@@ -6,9 +6,9 @@
     └─ TryAgain      75   a passing fault, or stopped where it can go on
        └─ LostOwnership    another run took over the output directory
 
-Every layer raises these; a recipe's run.py and the container entrypoint turn them into exit codes, a workflow into its retry
-rule. A message is a full sentence that says what was wrong, what is accepted and what to do. Exit codes 64 and 65 belong to Argo's
-executor and are never used.
+Every layer raises these; a recipe's run.py and the container entrypoint turn them into exit codes, a workflow into its
+retry rule. A message is a full sentence that says what was wrong, what is accepted and what to do. Exit codes 64 and 65
+belong to Argo's executor and are never used.
 """
 
 from typing import ClassVar

@@ -38,15 +38,9 @@ def test_requirements_are_pinned_by_version_and_hash_without_addresses(file: Pat
 
 @pytest.mark.parametrize("extra", sorted(EXTRAS))
 def test_each_direct_dependency_is_in_the_requirement_file(extra: str) -> None:
-    pinned = {
-        line.split("==")[0]
-        for line in (ROOT / "requirements" / f"{extra}.txt").read_text("utf-8").splitlines()
-        if "==" in line
-    }
-    wanted = {re.split(r"[<>=\[]", need)[0] for need in [*PROJECT["project"]["dependencies"], *EXTRAS[extra]]} - {
-        "espnet3"
-    }
-    assert wanted <= pinned
+    lines = (ROOT / "requirements" / f"{extra}.txt").read_text(encoding="utf-8").splitlines()
+    wanted = {re.split(r"[<>=\[]", need)[0] for need in [*PROJECT["project"]["dependencies"], *EXTRAS[extra]]}
+    assert wanted - {"espnet3"} <= {line.split("==")[0] for line in lines if "==" in line}
 
 
 def test_the_same_package_has_the_same_version_everywhere() -> None:
@@ -82,7 +76,7 @@ def test_relative_links_lead_somewhere(document: str, target: str) -> None:
 
 
 def test_the_paths_that_the_readme_tells_to_touch_exist() -> None:
-    paths = [path for path in re.findall(r"`((?:espnet3|egs3|tests|stages|images|k8s|charts)/[^`<>*]*)`", README)]
+    paths = re.findall(r"`((?:espnet3|egs3|tests|stages|images|k8s|charts)/[^`<>*]*)`", README)
     assert paths
     assert [path for path in paths if not (ROOT / path).exists()] == []
 

@@ -1,0 +1,1 @@
+"""Pieces that Systems share: data, modeling, training, metrics."""

@@ -1,0 +1,1 @@
+"""Packing a demo; comes with publishing."""

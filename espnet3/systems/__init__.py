@@ -1,0 +1,1 @@
+"""Systems: what the stages of a task do."""

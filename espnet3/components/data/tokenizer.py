@@ -5,6 +5,7 @@ Text is normalised to NFC and single spaces, and to nothing else: case, punctuat
 """
 
 import json
+import logging
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -24,6 +25,13 @@ from espnet3.utils.sections import DataConfig, Target, read_config
 
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
+
+    from espnet3.components.data.dataset import SpeechDataset
+
+log = logging.getLogger(__name__)
+
+MOST_SHOWN = 20
+"""Characters in a warning."""
 
 BLANK, UNKNOWN, SPACE, BOUNDARY = "<blank>", "<unk>", "<space>", "<sos/eos>"
 BLANK_ID, UNKNOWN_ID = 0, 1
@@ -248,6 +256,22 @@ def train_tokenizer(config: DictConfig) -> None:
     texts = (data.utterance(index).text for index in range(len(data)))
     with claim(Path(tokenizer.path).parent):
         tokenizer.train(track(texts, len(data), "transcripts"))
+    for split in ("valid", "test"):
+        for reference in getattr(settings.dataset, split):
+            _warn_of_missing(tokenizer, load_datasets([reference], Path(settings.recipe_dir)), reference.name or split)
+
+
+def _warn_of_missing(tokenizer: Tokenizer, data: "SpeechDataset", name: str) -> None:
+    """Say which characters of a split will be <unk>: a decoder cannot get them right."""
+    utterances = (data.utterance(index) for index in range(len(data)))
+    lacking = {utterance.utt_id: missing for utterance in utterances if (missing := tokenizer.missing(utterance.text))}
+    if lacking:
+        first, characters = next(iter(lacking)), sorted(set[str]().union(*lacking.values()))
+        shown = " ".join(map(repr, characters[:MOST_SHOWN])) + (" …" if len(characters) > MOST_SHOWN else "")
+        log.warning(
+            "%s: %d of %d texts have characters that the training transcripts lack: %s; the first is %s.",
+            *(name, len(lacking), len(data), shown, first),
+        )
 
 
 def normalise(text: str) -> str:

@@ -1,0 +1,1 @@
+"""The base System and the default work of its stages."""

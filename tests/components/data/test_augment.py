@@ -21,7 +21,8 @@ def tone(seconds: float = 1.0, hertz: float = 440.0) -> FloatArray:
 
 
 def frames(count: int = 200, bands: int = 40) -> FloatArray:
-    return np.random.default_rng(9).standard_normal((count, bands), np.float32) + np.arange(bands, dtype=np.float32)
+    noise = np.random.default_rng(9).standard_normal((count, bands), np.float32)
+    return np.asarray(noise + np.arange(bands), np.float32)
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -233,6 +233,15 @@ def test_the_stage_learns_from_the_training_split_alone(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "data/tokenizer").iterdir()] == ["characters.json"]
 
 
+def test_the_stage_names_characters_that_no_model_can_get_right(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train_tokenizer(recipe(tmp_path, train=["AB C"], valid=["AB", "AÉ", "ÜB É"], test=["BA"]))
+    assert caplog.messages == [
+        "valid: 2 of 3 texts have characters that the training transcripts lack: 'É' 'Ü'; the first is u1."
+    ]
+
+
 def test_the_stage_says_which_key_is_missing(tmp_path: Path) -> None:
     config = recipe(tmp_path, train=["AB"], valid=[])
     del config["tokenizer"]
