@@ -5,11 +5,10 @@ Checking the result is create_dataset's affair.
 """
 
 import hashlib
+import importlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +57,13 @@ class DigitsBuilder(DatasetBuilder):
             write_manifest(self.data_dir / f"{split}.jsonl", (_utterance(entry, checksums) for entry in index[split]))
 
 
-def _speech() -> Traversable:
-    return files("egs3.digits.asr") / "speech"
+def _speech() -> Path:
+    """The folder with the package's speech.
+
+    Not by importlib.resources, which in Python 3.11 fails on the placeholder in the path of an editable install.
+    """
+    folders = [Path(entry) / "speech" for entry in importlib.import_module("egs3.digits.asr").__path__]
+    return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
 def _index(split: str) -> Iterator[dict[str, Any]]:
