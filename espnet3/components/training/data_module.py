@@ -83,6 +83,8 @@ class EpochBatches(Sampler[list[Position]]):
         self.batches = batches
         self.epoch = 0
         self.first = 0
+        self.nothing = False
+        """Whether to yield no batch at all."""
         self._plan: list[list[int]] = []
         self._planned = -1
 
@@ -93,7 +95,7 @@ class EpochBatches(Sampler[list[Position]]):
         return self._plan
 
     def __iter__(self) -> Iterator[list[Position]]:
-        for batch in self.plan(self.epoch)[self.first :]:
+        for batch in [] if self.nothing else self.plan(self.epoch)[self.first :]:
             yield [(self.epoch, index) for index in batch]
 
 
@@ -121,6 +123,13 @@ class TrainingData:
             multiprocessing_context="fork" if settings.num_workers else None,
             worker_init_fn=start_worker,
         )
+
+    def start(self) -> None:
+        """Fork the workers while this process is small: they keep a copy of all that it changes later."""
+        if self.loader.num_workers:
+            self.order.nothing = True
+            iter(self.loader)
+            self.order.nothing = False
 
     def num_batches(self, epoch: int) -> int:
         """Batches of an epoch."""

@@ -35,13 +35,13 @@ class WarmupCosine(Schedule):
     Args:
         optimizer: whose learning rate is the top.
         total_steps: optimizer steps of the whole training.
-        warmup_steps: steps up to the top.
+        warmup_steps: steps up to the top; at most half of the training.
         final: last factor.
     """
 
     def __init__(self, optimizer: Optimizer, total_steps: int, warmup_steps: int = 200, final: float = 0.01) -> None:
         self.total_steps = total_steps
-        self.warmup_steps = min(warmup_steps, total_steps)
+        self.warmup_steps = min(warmup_steps, total_steps // 2)
         self.final = final
         super().__init__(optimizer)
 

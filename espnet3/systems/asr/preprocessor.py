@@ -17,10 +17,15 @@ Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 class Features(Protocol):
     """Audio to frames."""
 
-    sample_rate: int
-    size: int
+    @property
+    def sample_rate(self) -> int:
+        """Of the audio, in Hz."""
 
-    def __call__(self, audio: np.ndarray) -> np.ndarray:
+    @property
+    def size(self) -> int:
+        """Dimensions of a frame."""
+
+    def __call__(self, audio: np.ndarray, /) -> np.ndarray:
         """(n,) samples to (T, size) frames."""
 
 

@@ -50,6 +50,8 @@ def train_here(settings: TrainingConfig, fingerprint: str) -> None:
     model = build_model(settings, preprocessor)
     parts = make_parts(settings, fabric, preprocessor, model)
     try:
+        parts.train_data.start()
+        parts.valid_data.start()
         with preemption() as watch:
             loop = TrainingLoop(parts, loop_settings(settings, fingerprint), watch)
             if (payload := parts.checkpoints.newest()) is not None:
