@@ -21,7 +21,7 @@ setup: .venv/ready ## Install everything that the other commands need into .venv
 	touch $@
 
 demo: setup ## Run the digits recipe from audio to a word error rate.
-	$(BIN)/python egs3/digits/asr/run.py --stages create_dataset train_tokenizer collect_stats train infer measure
+	$(BIN)/python egs3/digits/asr/run.py
 
 test: setup ## Run all tests.
 	$(BIN)/python -m pytest
