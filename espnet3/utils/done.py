@@ -137,10 +137,12 @@ def _changes(record: Record, covered: Covered, running: Sequence[str] = ()) -> l
 def _ran_since(system: System, record: Record, running: Sequence[str]) -> Iterator[str]:
     for stage, finished in record.get("after", {}).items():
         now = _finished(system, stage)
-        if stage not in running and now is not None and now != finished:
-            yield f"{stage} ran since, {now[:19]}"
+        if stage in running or now == finished:
+            continue
+        # A stage takes its record away when it starts, so what stopped half way, or was run by hand, leaves none.
+        yield f"{stage} ran since, {now[:19]}" if now else f"{stage} was started since and has not been finished"
 
 
 def _finished(system: System, stage: str) -> str | None:
     record = read_record(system, stage)
-    return record["finished"] if record else None
+    return str(record.get("finished")) if record else None

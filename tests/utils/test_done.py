@@ -132,6 +132,15 @@ def test_a_stage_that_failed_is_not_done(finished: Recipe) -> None:
     assert finished.plan()["collect_stats"].startswith("done")
 
 
+def test_a_stage_that_builds_on_one_that_was_started_since_is_not_done(finished: Recipe) -> None:
+    finished.edit("conf/training.yaml", "model: {", "model: {fail: true, ")
+    assert finished.run_alone("--stages", "train").returncode == 1
+    finished.edit("conf/training.yaml", "fail: true, ", "")
+    plan = finished.plan("--stages", "infer", "measure")
+    assert plan["infer"] == "to do: train was started since and has not been finished"
+    assert plan["measure"] == "to do: infer runs again"
+
+
 def test_warns_of_a_stage_that_is_out_of_date_but_not_asked_for(finished: Recipe) -> None:
     finished.edit("conf/training.yaml", "0.002", "0.001")
     assert (
