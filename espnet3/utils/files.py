@@ -53,7 +53,8 @@ def replacing_dir(path: Path | str) -> Iterator[Path]:
     try:
         yield beside
         for file in beside.rglob("*"):
-            _flush(file)
+            if not file.is_symlink():  # a link is part of its folder, and may lead nowhere
+                _flush(file)
         check_ownership(path)
         if path.exists():
             path.rename(old)

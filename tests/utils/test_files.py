@@ -49,6 +49,12 @@ def test_a_folder_takes_the_place_of_another(tmp_path: Path) -> None:
     assert names(tmp_path) == ["d"]
 
 
+def test_a_folder_may_hold_links_that_lead_nowhere(tmp_path: Path) -> None:
+    with replacing_dir(tmp_path / "d") as folder:
+        (folder / "link").symlink_to("not-there")
+    assert (tmp_path / "d/link").is_symlink()
+
+
 def test_a_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     with pytest.raises(TypeError), replacing_dir(tmp_path / "d") as folder:
