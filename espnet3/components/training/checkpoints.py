@@ -8,6 +8,7 @@ is what inference loads.
 
 import json
 import logging
+import math
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,8 +55,8 @@ class Checkpoints:
         return self.folder / f"epoch{epoch:04d}.ckpt"
 
     def best(self, scored: Sequence[Kept]) -> list[Kept]:
-        """The best of `scored`, best first; of equal ones the later."""
-        return sorted(scored, key=lambda kept: (self.sign * kept.score, -kept.epoch))[: self.keep]
+        """The best of `scored`, best first; of equal ones the later; what is not a number is the worst."""
+        return sorted(scored, key=self._rank)[: self.keep]
 
     def save_last(self, payload: Payload) -> None:
         """Replace `last.ckpt`."""
@@ -84,6 +85,10 @@ class Checkpoints:
                 log.info("Going on from %s.", path)
                 return payload
         return None
+
+    def _rank(self, kept: Kept) -> tuple[float, int]:
+        score = self.sign * kept.score
+        return math.inf if math.isnan(score) else score, -kept.epoch
 
     def average(self, kept: Sequence[Kept]) -> dict[str, Tensor]:
         """Mean weights of the kept checkpoints."""

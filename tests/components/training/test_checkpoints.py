@@ -32,6 +32,13 @@ def test_of_equal_scores_the_later_is_kept(tmp_path: Path) -> None:
     assert save(Checkpoints(tmp_path, 1, "min"), [1.0, 1.0]) == [Kept(2, 1.0)]
 
 
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_a_score_that_is_no_number_is_the_worst(tmp_path: Path, mode: str) -> None:
+    nan = float("nan")
+    checkpoints = Checkpoints(tmp_path, 2, mode)
+    assert [kept.epoch for kept in save(checkpoints, [nan, 2.0, nan, 2.0])] == [4, 2]
+
+
 def test_the_mean_leaves_whole_numbers_alone(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, 3, "min")
     mean = checkpoints.average(save(checkpoints, [3.0, 2.0, 1.0]))
