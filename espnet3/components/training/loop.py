@@ -105,9 +105,9 @@ class TrainingLoop:
             label = f"epoch {epoch + 1}/{self.settings.max_epochs}"
             batches = track(batches, total=total - first, label=label)
         for batch in batches:
-            self._train_batch(batch, total)
-            if self._out_of_steps():
+            if self._out_of_steps():  # before the batch: a training may go on from a checkpoint of its last step
                 break
+            self._train_batch(batch, total)
 
     def _train_batch(self, batch: dict[str, Any], total: int) -> None:
         """Forward and backward; an optimizer step where the accumulated batches are complete."""

@@ -12,6 +12,7 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
+from espnet3.components.training.checkpoints import Checkpoints
 from espnet3.errors import ConfigError, DataError
 from espnet3.systems.base.training import train
 from espnet3.utils.fingerprint import StageRun, running
@@ -147,6 +148,24 @@ def test_early_stopping(make_config: MakeConfig, tmp_path: Path, caplog: pytest.
 def test_max_steps_ends_within_an_epoch(make_config: MakeConfig, tmp_path: Path) -> None:
     train(make_config(trainer__max_steps=8, trainer__max_epochs=99))
     assert json.loads((tmp_path / "exp" / "averaged.json").read_text())["step"] == 8
+
+
+def test_a_training_that_is_stopped_after_its_last_step_takes_no_further_one(
+    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"trainer__max_steps": 2, "trainer__every_n_minutes": 1e-9}
+    train(make_config("whole", **settings))
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save_epoch", die)
+        with pytest.raises(KeyboardInterrupt):
+            train(make_config("stopped", **settings))
+    train(make_config("stopped", **settings))
+    for name in ("averaged.safetensors", "metrics.csv"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
 
 
 def test_a_moving_average_is_what_is_kept(make_config: MakeConfig, tmp_path: Path) -> None:
