@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from espnet3.errors import DataError
 from espnet3.utils.files import check_ownership, replacing, write_bytes, write_text
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,20 @@ class Checkpoints:
     def _rank(self, kept: Kept) -> tuple[float, int]:
         score = self.sign * kept.score
         return math.inf if math.isnan(score) else score, -kept.epoch
+
+    def sound(self, kept: Sequence[Kept]) -> list[Kept]:
+        """Those of `kept` whose checkpoints load; damaged ones are renamed to `*.damaged`, with a warning.
+
+        Raises:
+            DataError: there is none.
+        """
+        paths = {one: self.path(one.epoch) for one in kept}
+        sound = [one for one, path in paths.items() if path.exists() and load_sound(path) is not None]
+        if not sound:
+            raise DataError(f"None of the best checkpoints in {self.folder} can be read. Train again with --force.")
+        if len(sound) < len(kept):
+            log.warning("Only %d of the %d best checkpoints can be averaged.", len(sound), len(kept))
+        return sound
 
     def average(self, kept: Sequence[Kept]) -> dict[str, Tensor]:
         """Mean weights of the kept checkpoints."""

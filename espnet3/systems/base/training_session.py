@@ -189,8 +189,9 @@ def loop_settings(settings: TrainingConfig, fingerprint: str) -> LoopSettings:
 def finish(settings: TrainingConfig, fingerprint: str, parts: Parts, state: TrainingState) -> None:
     """Write the mean of the best checkpoints, and what it is."""
     criterion, mode = settings.best_model_criterion
-    members = [{"epoch": kept.epoch, "score": kept.score} for kept in state.kept]
+    sound = parts.checkpoints.sound(state.kept)
+    members = [{"epoch": kept.epoch, "score": kept.score} for kept in sound]
     about = {"fingerprint": fingerprint, "criterion": criterion, "mode": mode, "members": members, "step": state.step}
     path = Path(settings.exp_dir) / AVERAGED
-    write_averaged(parts.checkpoints.average(state.kept), path, about)
-    log.info("%s is the mean of the epochs %s.", path, ", ".join(str(kept.epoch) for kept in state.kept))
+    write_averaged(parts.checkpoints.average(sound), path, about)
+    log.info("%s is the mean of the epochs %s.", path, ", ".join(str(kept.epoch) for kept in sound))

@@ -137,6 +137,20 @@ def test_a_cut_checkpoint_is_set_aside_and_costs_no_bit(
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
 
 
+def test_one_damaged_checkpoint_of_the_best_does_not_block_the_end(make_config: MakeConfig, tmp_path: Path) -> None:
+    train(make_config())
+    interrupt(tmp_path / "exp")
+    first, second = sorted((tmp_path / "exp" / "checkpoints").glob("epoch*"))
+    first.write_bytes(first.read_bytes()[:1000])
+    train(make_config())
+    members = json.loads((tmp_path / "exp" / "averaged.json").read_text())["members"]
+    assert [f"epoch{member['epoch']:04d}.ckpt" for member in members] == [second.name]
+    interrupt(tmp_path / "exp")
+    second.write_bytes(b"")
+    with pytest.raises(DataError, match=r"None of the best checkpoints .* Train again with --force"):
+        train(make_config())
+
+
 def test_early_stopping(make_config: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = make_config(trainer__max_epochs=9, trainer__early_stopping_patience=2, optimizer__lr=1e-12)
     with caplog.at_level(logging.INFO):
