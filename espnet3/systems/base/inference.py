@@ -23,7 +23,7 @@ from espnet3.parallel.threads import threads_each
 from espnet3.systems.base.config import InferenceConfig, read_config
 from espnet3.systems.base.inference_provider import InferenceProvider
 from espnet3.systems.base.inference_timing import summarise
-from espnet3.utils.files import claim, replacing_dir
+from espnet3.utils.files import claim, remove_leftovers, replacing_dir
 from espnet3.utils.fingerprint import fingerprint_of, forced, stage_fingerprint
 from espnet3.utils.named_files import named_files
 
@@ -49,6 +49,7 @@ def infer(config: DictConfig | dict[str, Any]) -> None:
     utterances = {name: utterance_ids(name, dataset) for name, dataset in test_sets.items()}
     kept = Path(settings.inference_dir) / KEPT
     with claim(settings.inference_dir):
+        remove_leftovers(settings.inference_dir)
         if forced():
             shutil.rmtree(kept, ignore_errors=True)
         for name, ids in utterances.items():

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from espnet3.parallel.threads import limit_threads, threads_each
 from espnet3.systems.base.config import TrainingConfig, read_config
-from espnet3.utils.files import claim, write_text
+from espnet3.utils.files import claim, remove_leftovers, write_text
 from espnet3.utils.fingerprint import forced, stage_covered, stage_fingerprint
 
 log = logging.getLogger(__name__)
@@ -39,11 +39,12 @@ def train(config: DictConfig | dict[str, Any]) -> None:
     settings = read_config(TrainingConfig, config, "training_config")
     limit_threads(threads_each(settings.num_threads, settings.num_device))
     from espnet3.components.training.distributed import run_ranks
-    from espnet3.components.training.record import TrainingRecord, open_training
+    from espnet3.components.training.record import FOLDER, TrainingRecord, open_training
     from espnet3.systems.base.training_session import train_here
 
     exp_dir = Path(settings.exp_dir)
     with claim(exp_dir):
+        remove_leftovers(exp_dir / FOLDER)
         record = TrainingRecord(stage_fingerprint(config), stage_covered(config))
         if not open_training(exp_dir, record, settings.trainer.resume, forced()):
             log.info("The training in %s is finished.", exp_dir)

@@ -96,6 +96,14 @@ def test_artifacts_are_files_that_the_scp_names(config: Config) -> None:
     np.testing.assert_allclose(audio, 0.5, atol=1e-3)
 
 
+def test_what_a_killed_run_left_half_written_is_removed(config: Config) -> None:
+    half = Path("exp/greedy/unseen/.hyp.scp.12.0123abcd.tmp")
+    half.parent.mkdir(parents=True)
+    half.write_text("unseen-3 TE")
+    infer(config)
+    assert not half.exists()
+
+
 def test_outputs_that_are_no_longer_asked_for_go(config: Config) -> None:
     infer(config | {"output_keys": ["hyp", "audio"], "output_artifacts": {"audio": {"type": "npy"}}})
     infer(config)

@@ -137,6 +137,14 @@ def test_a_cut_checkpoint_is_set_aside_and_costs_no_bit(
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
 
 
+def test_what_a_killed_training_left_half_written_is_removed(make_config: MakeConfig, tmp_path: Path) -> None:
+    half = tmp_path / "exp" / "checkpoints" / ".last.ckpt.12.0123abcd.tmp"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
+    train(make_config(trainer__max_epochs=1))
+    assert not half.exists()
+
+
 def test_one_damaged_checkpoint_of_the_best_does_not_block_the_end(make_config: MakeConfig, tmp_path: Path) -> None:
     train(make_config())
     interrupt(tmp_path / "exp")
