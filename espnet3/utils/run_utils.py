@@ -104,6 +104,7 @@ class _Run:
 
 def _main(args: Args, system_cls: type[Any]) -> None:
     run = _prepare(args, system_cls)
+    _refuse_secrets(run)
     if args.print_config:
         _print_config(run, system_cls)
         return
@@ -129,6 +130,15 @@ def _prepare(args: Args, system_cls: type[Any]) -> _Run:
         raise ConfigError("\n".join([*map(str, findings), str(error)])) from None
     _refuse(findings)
     return _Run(args, system_cls(**slots), slots)
+
+
+def _refuse_secrets(run: _Run) -> None:
+    """Before anything of the configs is shown: one that is not finished may be printed, a secret may not."""
+    from espnet3.utils.config_checks import check_slots
+
+    # Without stages, only secrets are looked for; where there are any, the other faults are told along with them.
+    if check_slots(type(run.system), run.slots, (), run.args.recipe_dir):
+        _refuse(check_slots(type(run.system), run.slots, run.args.stages, run.args.recipe_dir))
 
 
 def _print_config(run: _Run, system_cls: type[Any]) -> None:

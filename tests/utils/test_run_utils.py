@@ -141,6 +141,16 @@ def test_secrets_stay_out_of_messages(recipe: Recipe) -> None:
     assert "hunter22" not in failed.stdout + failed.stderr
 
 
+@pytest.mark.parametrize("flag", ["--print_config", "--dry_run"])
+def test_a_secret_in_a_config_is_refused_before_anything_is_shown(finished: Recipe, flag: str) -> None:
+    finished.edit("conf/training.yaml", "exp_tag: toy", "exp_tag: toy\nhf_token: hunter22\noptimzer: {}")
+    refused = finished.run(flag)
+    assert refused.returncode == 78
+    assert "training_config.hf_token: is a secret" in refused.stderr
+    assert "optimzer" in refused.stderr
+    assert "hunter22" not in refused.stdout + refused.stderr
+
+
 @pytest.mark.parametrize(("code", "name"), [(28, "No space left"), (30, "Read-only")], ids=["full disk", "read-only"])
 def test_a_disk_that_takes_nothing_is_told_in_one_line(recipe: Recipe, code: int, name: str) -> None:
     recipe.edit("src/parts.py", "return 'words'", f"raise OSError({code}, '{name}', 'exp/x')")
