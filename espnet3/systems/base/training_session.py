@@ -27,6 +27,7 @@ from espnet3.components.training.preemption import preemption
 from espnet3.components.training.record import AVERAGED, FOLDER
 from espnet3.components.training.reports import Report
 from espnet3.components.training.state import TrainingState
+from espnet3.errors import TryAgain
 from espnet3.systems.base.config import TrainingConfig
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,13 @@ def train_here(settings: TrainingConfig, fingerprint: str) -> None:
             if (payload := parts.checkpoints.newest()) is not None:
                 loop.load(payload)
             state = loop.run()
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise TryAgain(
+            f"{error} SIGKILL most often means that memory ran out. Run the stage again: it goes on from its last "
+            "checkpoint; if need be with fewer dataloader.num_workers or a smaller dataloader.batch_seconds."
+        ) from error
     finally:
         parts.train_data.close()
         parts.valid_data.close()

@@ -3,6 +3,8 @@
 import csv
 import json
 import logging
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 from espnet3.components.training.checkpoints import Checkpoints
-from espnet3.errors import ConfigError, DataError
+from espnet3.components.training.data_module import Prepared
+from espnet3.errors import ConfigError, DataError, TryAgain
 from espnet3.systems.base.training import train
 from espnet3.utils.fingerprint import StageRun, running
 
@@ -242,3 +245,14 @@ def test_an_audio_file_that_is_gone_is_named(make_config: MakeConfig, manifest_w
     config["dataset"]["train"][0]["data_src_args"]["manifest"] = manifest_with_a_hole
     with pytest.raises(DataError, match=r"^[^\n]*gone\.wav[^\n]*$"):
         train(config)
+
+
+def test_a_killed_worker_is_worth_another_try(
+    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(Prepared, "__getitem__", die)
+    with pytest.raises(TryAgain, match=r"DataLoader worker .*(killed|exited).*memory ran out.*goes on"):
+        train(make_config(dataloader__num_workers=1))
