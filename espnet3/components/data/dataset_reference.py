@@ -15,6 +15,7 @@ from typing import Any
 
 from espnet3.components.data.dataset import CombinedDataset, SpeechDataset, TransformedDataset
 from espnet3.errors import ConfigError, DataError
+from espnet3.utils import recipe_files
 from espnet3.utils.recipe import import_recipe_module
 from espnet3.utils.sections import DatasetReference
 
@@ -84,10 +85,8 @@ def module_name(data_src: str, key: str) -> str:
     Raises:
         ConfigError: it is neither `corpus/system` nor a dotted name.
     """
-    if _CORPUS_AND_SYSTEM.fullmatch(data_src):
-        return f"egs3.{data_src.replace('-', '_').replace('/', '.')}.dataset"
-    if _DOTTED.fullmatch(data_src):
-        return data_src
+    if _CORPUS_AND_SYSTEM.fullmatch(data_src) or _DOTTED.fullmatch(data_src):
+        return recipe_files.dataset_module(data_src)
     raise ConfigError(f"{key}.data_src is {data_src!r}; it must be <corpus>/<system> or the dotted name of a module.")
 
 
