@@ -47,7 +47,8 @@ def _check_inputs(system: System, stage: str, earlier: Sequence[str]) -> Iterato
     if any(each not in system.stage_specs for each in earlier):
         return  # A stage that declares nothing may make anything.
     for path in expand(spec_of(system, stage).inputs, slots_of(system)):
-        if path.exists() or set(able := makers(system, path)) & set(earlier):
+        able = [maker for maker in makers(system, path) if maker != stage]
+        if path.exists() or set(able) & set(earlier):
             continue
         cure = f"run {able[0]} first, which makes it" if able else "correct the path in the config"
         yield Finding(stage, f"needs {path}, which does not exist; {cure}")

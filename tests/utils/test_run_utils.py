@@ -126,6 +126,13 @@ def test_inputs_that_nothing_makes_are_a_fault_of_the_data(recipe: Recipe) -> No
     )
 
 
+def test_no_stage_is_told_to_run_itself_first(recipe: Recipe) -> None:
+    recipe.edit("conf/training.yaml", "  test: [", "  # [")
+    refused = recipe.run("--stages", "measure")
+    assert "measure: needs exp/toy/greedy, which does not exist" in refused.stderr
+    assert "run measure first" not in refused.stderr
+
+
 def test_a_stage_without_configs_needs_none(recipe: Recipe) -> None:
     for slot in CONFIGS:
         (recipe.folder / f"conf/{slot}.yaml").unlink()
