@@ -81,7 +81,7 @@ def _assign(worker: _Worker, waiting: list[int]) -> None:
 def _receive(worker: _Worker) -> Message:
     try:
         message: Message = worker.pipe.recv()
-    except (EOFError, ConnectionResetError):
+    except (EOFError, OSError):  # at the end of a message, or in the middle of one
         worker.process.join()
         code = worker.process.exitcode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"

@@ -62,12 +62,23 @@ def decide(system: System, stages: Sequence[str], forced: Collection[str], files
 
 def out_of_date(system: System, stages: Sequence[str], files: Mapping[str, str]) -> dict[str, list[str]]:
     """What changed since the stages finished that `stages` build on but that are not among them."""
-    earlier = dict.fromkeys(name for stage in stages for name in spec_of(system, stage).after if name not in stages)
     changed = {}
-    for stage in earlier:
+    for stage in _builds_on(system, stages):
         if record := read_record(system, stage):
             changed[stage] = _changes(record, cover(type(system), stage, slots_of(system), files))
     return {stage: lines for stage, lines in changed.items() if lines}
+
+
+def unfinished(system: System, stages: Sequence[str]) -> list[str]:
+    """The stages that `stages` build on, that are not among them, and that have products here but never finished."""
+    slots = slots_of(system)
+    return [
+        stage
+        for stage in _builds_on(system, stages)
+        if _record_path(system, stage)
+        and read_record(system, stage) is None
+        and any(path.exists() for path in expand(spec_of(system, stage).outputs, slots))
+    ]
 
 
 def write_record(system: System, decision: Decision, seconds: float) -> None:
@@ -103,6 +114,11 @@ def read_record(system: System, stage: str) -> Record | None:
         log.warning("The done record %s cannot be read (%s): %s runs again.", path, error, stage)
         return None
     return record if isinstance(record, dict) and isinstance(record.get("covered"), dict) else None
+
+
+def _builds_on(system: System, stages: Sequence[str]) -> list[str]:
+    names = (name for stage in stages for name in spec_of(system, stage).after)
+    return [name for name in dict.fromkeys(names) if name not in stages]
 
 
 def _record_path(system: System, stage: str) -> Path | None:

@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 
 from espnet3.errors import ConfigError, DataError, Espnet3Error
 from espnet3.utils.config_utils import Slots, load_slots
-from espnet3.utils.done import Decision, decide, out_of_date, write_record
+from espnet3.utils.done import Decision, decide, out_of_date, unfinished, write_record
 from espnet3.utils.findings import Finding
 from espnet3.utils.fingerprint import recipe_digests, running
 from espnet3.utils.plan import make_plan, show_plan
@@ -166,6 +166,8 @@ def _check(run: _Run, to_run: Sequence[str]) -> None:
 
 
 def _warn_of_others(run: _Run, digests: Mapping[str, str]) -> None:
+    for stage in unfinished(run.system, run.args.stages):
+        _say(f"{stage} is not asked for, but was started here and has not finished: its files may be of several runs")
     for stage, changes in out_of_date(run.system, run.args.stages, digests).items():
         _say(f"{stage} is not asked for, but has changed since it ran: {'; '.join(changes[:3])}")
 

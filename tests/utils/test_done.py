@@ -141,6 +141,13 @@ def test_a_stage_that_builds_on_one_that_was_started_since_is_not_done(finished:
     assert plan["measure"] == "to do: infer runs again"
 
 
+def test_warns_of_a_stage_that_was_started_and_never_finished(finished: Recipe) -> None:
+    (finished.folder / "exp/toy/.done/train.json").unlink()
+    said = "train is not asked for, but was started here and has not finished"
+    assert said in finished.run("--stages", "infer").stdout
+    assert said not in finished.run("--stages", "train", "infer").stdout
+
+
 def test_warns_of_a_stage_that_is_out_of_date_but_not_asked_for(finished: Recipe) -> None:
     finished.edit("conf/training.yaml", "0.002", "0.001")
     assert (
