@@ -4,7 +4,7 @@
 the keys of a dataset mean is told here; what stands behind a `_target_` is described by the class that it names.
 """
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,6 +14,10 @@ from espnet3.utils.findings import describe
 
 Target = dict[str, Any]
 """A `_target_` with its arguments, built by `hydra.utils.instantiate` in the stage that uses it."""
+
+
+Folder = Annotated[str, Field(min_length=1)]
+"""A path, relative to the working directory; empty, it would mean that directory itself."""
 
 
 class Section(BaseModel):
@@ -46,7 +50,7 @@ class Dataset(Section):
 class DataConfig(Section):
     """What create_dataset reads of the training config."""
 
-    data_dir: str
+    data_dir: Folder
     """Where create_dataset writes."""
     recipe_dir: str = "."
     """Where the recipe's code is: run.py, conf/, src/, dataset/."""

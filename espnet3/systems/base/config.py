@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from espnet3.utils.sections import DataConfig, Dataset, DatasetReference, Section, Target, read_config
+from espnet3.utils.sections import DataConfig, Dataset, DatasetReference, Folder, Section, Target, read_config
 
 __all__ = [
     "Dataloader",
@@ -72,9 +72,9 @@ class TrainingConfig(DataConfig):
 
     exp_tag: str = "default"
     """Name of the experiment."""
-    exp_dir: str
+    exp_dir: Folder
     """Where train writes."""
-    stats_dir: str
+    stats_dir: Folder
     """Where collect_stats writes."""
     seed: NonNegativeInt = 0
     num_threads: PositiveInt | None = None
@@ -114,9 +114,9 @@ class InferenceConfig(Section):
     """`inference_config`: infer reads it."""
 
     exp_tag: str = "default"
-    exp_dir: str
+    exp_dir: Folder
     """The training's directory: its config, weights and statistics."""
-    inference_dir: str
+    inference_dir: Folder
     """Where infer writes: a folder for each test set."""
     recipe_dir: str = "."
     """Where the recipe's code is."""
@@ -146,9 +146,9 @@ class MetricsConfig(Section):
     """`metrics_config`: measure reads it."""
 
     exp_tag: str = "default"
-    exp_dir: str | None = None
+    exp_dir: Folder | None = None
     """The training's directory, for the loss curve of the report."""
-    inference_dir: str
+    inference_dir: Folder
     """Where infer wrote, and measure writes."""
     recipe_dir: str = "."
     """Where the recipe's code is."""
@@ -165,4 +165,4 @@ class PublicationConfig(Section):
     """`publication_config`: pack_model, upload_model, pack_demo and upload_demo read it."""
 
     exp_tag: str = "default"
-    exp_dir: str | None = None
+    exp_dir: Folder | None = None
