@@ -39,6 +39,9 @@ def replacing(path: Path | str) -> Iterator[Path]:
         check_ownership(path)
         beside.replace(path)
         _flush(path.parent)
+    except FileNotFoundError:
+        check_ownership(path)  # A new owner may have removed what was half written.
+        raise
     finally:
         beside.unlink(missing_ok=True)
 
@@ -60,6 +63,9 @@ def replacing_dir(path: Path | str) -> Iterator[Path]:
             path.rename(old)
         beside.rename(path)
         _flush(path.parent)
+    except FileNotFoundError:
+        check_ownership(path)
+        raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -125,10 +131,18 @@ def check_ownership(path: Path | str) -> None:
 def _sign(directory: Path) -> str:
     directory.mkdir(parents=True, exist_ok=True)
     token = f"{socket.gethostname()} pid {os.getpid()} {secrets.token_hex(8)}"
-    beside = _beside(directory / OWNER_FILE)
-    beside.write_text(token, encoding="utf-8")
-    beside.replace(directory / OWNER_FILE)
-    return token
+    while True:
+        beside = _beside(directory / OWNER_FILE)
+        try:
+            beside.write_text(token, encoding="utf-8")
+            beside.replace(directory / OWNER_FILE)
+            return token
+        except FileNotFoundError:
+            # The owner until now may have removed it with what else was half written; where the folder is gone, so
+            # that writing fails again, mkdir says why.
+            directory.mkdir(parents=True, exist_ok=True)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 def _owner(directory: Path) -> str | None:

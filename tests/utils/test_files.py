@@ -1,4 +1,6 @@
+import errno
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,45 @@ def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path: Path
     assert names(tmp_path) == sorted([*kept, "sub"])
     assert names(tmp_path / "sub") == ["c"]
     remove_leftovers(tmp_path / "nowhere")
+
+
+def be_overtaken(path: Path) -> None:
+    """What happens to a writer when another run claims the folder and tidies it up."""
+    remove_leftovers(path.parent)
+    (path.parent / OWNER_FILE).write_text("host-b pid 7 0123")
+
+
+@pytest.mark.parametrize("write", [replacing, replacing_dir], ids=["file", "folder"])
+def test_who_finds_what_was_half_written_removed_by_the_new_owner_stops(
+    tmp_path: Path, write: Callable[[Path], AbstractContextManager[Path]]
+) -> None:
+    with claim(tmp_path), pytest.raises(LostOwnership, match="host-b"), write(tmp_path / "a") as beside:
+        be_overtaken(beside)
+
+
+def test_a_claim_survives_that_the_owner_until_now_tidies_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = Path.replace
+    tidied: list[Path] = []
+
+    def tidy_first(path: Path, target: Path) -> Path:
+        if not tidied:
+            tidied.append(path)
+            remove_leftovers(tmp_path)
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", tidy_first)
+    with claim(tmp_path):
+        write_text(tmp_path / "a", "mine")
+    assert tidied
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_claim_that_cannot_be_signed_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, text: str, encoding: str) -> int:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"), claim(tmp_path):
+        pytest.fail("the claim was given")
+    assert names(tmp_path) == []
