@@ -30,6 +30,24 @@ def arguments_of(function: ast.FunctionDef, bound: bool) -> Signature:
     return Signature(tuple(named), is_open=arguments.kwarg is not None or decorated)
 
 
+def receiver_of(function: ast.FunctionDef) -> str | None:
+    """The one name that a function calls with all its further keywords: `Settings` of `Settings(**settings)`."""
+    if function.args.kwarg is None or function.decorator_list:
+        return None
+    rest = function.args.kwarg.arg
+    uses = [node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == rest]
+    calls = [node for node in ast.walk(function) if isinstance(node, ast.Call) and _hands_on(node, rest)]
+    # Used in another way, too, it may hold more than that call takes.
+    if len(uses) != 1 or len(calls) != 1 or not isinstance(calls[0].func, ast.Name):
+        return None
+    return calls[0].func.id
+
+
+def _hands_on(call: ast.Call, rest: str) -> bool:
+    spread = [each.value for each in call.keywords if each.arg is None]
+    return any(isinstance(value, ast.Name) and value.id == rest for value in spread)
+
+
 def is_dataclass(node: ast.ClassDef) -> bool:
     """Whether a class is decorated as a dataclass."""
     return any(last_name(each) == "dataclass" for each in node.decorator_list)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from espnet3.utils.findings import nearest
-from espnet3.utils.signatures import OPEN, Signature, arguments_of, fields_of, is_dataclass, last_name
+from espnet3.utils.signatures import OPEN, Signature, arguments_of, fields_of, is_dataclass, last_name, receiver_of
 
 _DEEPEST = 12
 _PLAIN_BASES = {"object", "ABC", "Protocol", "Generic", "Sequence", "Mapping", "Callable", "Iterable", "Iterator"}
@@ -170,11 +170,26 @@ class Sources:
         functions = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
         for name in ("__init__", "__new__"):
             if name in functions:
-                return arguments_of(functions[name], bound=True)
+                return self._handed_on(functions[name], module, depth)
         inherited = [self._base(base, module, depth) for base in node.bases]
         if is_dataclass(node):
             return fields_of(node, [each for each in inherited if each is not None])
         return next((each for each in inherited if each is not None), None)
+
+    def _handed_on(self, function: ast.FunctionDef, module: _Module, depth: int) -> Signature:
+        """The keywords of a constructor; `**settings` that it hands to one class, as in `Settings(**settings)`, are
+        the keywords of that class.
+        """
+        own = arguments_of(function, bound=True)
+        receiver = receiver_of(function)
+        if receiver is None:
+            return own
+        try:
+            found = self._find(module, receiver, depth + 1)
+        except UnknownNameError:
+            return own
+        taken = OPEN if isinstance(found, Signature) else self._callable(found, depth + 1)
+        return own if taken.is_open else Signature((*own.parameters, *taken.parameters), is_open=False)
 
     def _base(self, base: ast.expr, module: _Module, depth: int) -> Signature | None:
         base = base.value if isinstance(base, ast.Subscript) else base
