@@ -15,12 +15,18 @@ from pydantic import BaseModel, ValidationError
 from espnet3.utils.config_utils import HANDED_DOWN, Slots
 from espnet3.utils.findings import Fault, Finding, Key, describe
 from espnet3.utils.key_checks import find_near_misses
-from espnet3.utils.redaction import is_secret
+from espnet3.utils.redaction import environment_secrets, is_secret, redact
 from espnet3.utils.stage_spec import StageSpec
 from espnet3.utils.target_checks import TargetChecks
 
 _MISSING = "???"
 _PLACEHOLDER = "/path/to/"
+_NOT_HERE = (
+    "and a config is stored, logged and published in plain text; take it out and set an environment variable where the "
+    "stage runs."
+)
+_CERTAIN = 8
+"""Characters from which on a value of the environment is not met by chance."""
 _Plain = Mapping[str, dict[str, Any]]
 
 
@@ -40,7 +46,7 @@ def check_slots(
     targets = TargetChecks(Path(recipe_dir))
     findings: list[Finding] = []
     for slot, config in plain.items():
-        faults = list(_find_secrets(config))
+        faults = list(find_secrets(config))
         if slot in needed:
             faults += [*_check_model(system_cls.config_models.get(slot), config), *_find_gaps(config)]
             faults += [*targets.check(config), *targets.check_datasets(config), *_check_recipe_dir(config)]
@@ -97,15 +103,19 @@ def _find_gaps(node: Any, key: Key = ()) -> Iterator[Fault]:
         yield from _find_gaps(value, (*key, part))
 
 
-def _find_secrets(node: Any, key: Key = ()) -> Iterator[Fault]:
+def find_secrets(config: Any) -> Iterator[Fault]:
+    """Secrets in plain config values, known by the name of the key or by the value; the value is not told."""
+    return _find_secrets(config, {value for value in environment_secrets() if len(value) >= _CERTAIN}, ())
+
+
+def _find_secrets(node: Any, known: set[str], key: Key) -> Iterator[Fault]:
     for part, value in _items(node):
-        if isinstance(node, dict) and isinstance(value, str) and value and value != _MISSING and is_secret(part):
-            yield Fault(
-                (*key, part),
-                "is a secret, and a config is stored, logged and published in plain text; take it out and set an "
-                "environment variable where the stage runs.",
-            )
-        yield from _find_secrets(value, (*key, part))
+        if isinstance(value, str) and value not in ("", _MISSING):
+            if isinstance(node, dict) and is_secret(part):
+                yield Fault((*key, part), f"is a secret, {_NOT_HERE}")
+            elif redact(value, known) != value:
+                yield Fault((*key, part), f"holds what is a secret in an address or in the environment, {_NOT_HERE}")
+        yield from _find_secrets(value, known, (*key, part))
 
 
 def _check_recipe_dir(config: dict[str, Any]) -> Iterator[Fault]:

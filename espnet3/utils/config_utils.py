@@ -82,7 +82,7 @@ def resolve_config(config: DictConfig, name: str, path: Path | None = None) -> D
     Raises:
         ConfigError: names every dotted key whose interpolation cannot be resolved, and why.
     """
-    problems = [f"{name}.{key}: {reason}" for key, reason in _unresolved(config)]
+    problems = [f"{name}.{key}: {reason}{_not_handed_down(name, reason)}" for key, reason in _unresolved(config)]
     if problems:
         origin = f" in {path}" if path else ""
         cure = "Set the keys that they name in the same file, or give a default as in ${oc.env:NAME,default}."
@@ -135,6 +135,13 @@ def _unresolved(node: DictConfig | ListConfig, prefix: str = "") -> Iterator[tup
             continue
         if isinstance(value, DictConfig | ListConfig) and not OmegaConf.is_interpolation(node, key):
             yield from _unresolved(value, f"{prefix}{key}.")
+
+
+def _not_handed_down(slot: str, reason: str) -> str:
+    """Where a key that an interpolation lacks would have come from."""
+    names = set(re.findall(r"'(\w+)", reason))
+    sources = [source for source, keys in HANDED_DOWN.get(slot, {}).items() if names.intersection(keys)]
+    return f", nor does {sources[0]} hand it down" if sources else ""
 
 
 def _escape(text: str) -> str:

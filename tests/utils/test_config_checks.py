@@ -62,6 +62,14 @@ class Anything:
 
 class Network(torch.nn.Module): ...
 
+class Told(torch.nn.Module):
+    def __init__(self, rate, **settings):
+        self.fields = Fields(**settings)
+
+class Kept(torch.nn.Module):
+    def __init__(self, **settings):
+        self.fields, self.settings = Fields(**settings), settings
+
 class Meta(metaclass=type): ...
 
 class Decoder:
@@ -158,6 +166,11 @@ def test_sound_configs_have_no_findings(check: Check) -> None:
             "audio: /path/to/audio", "training_config.audio: /path/to/audio is a placeholder; give", id="a placeholder"
         ),
         pytest.param("hub: {hf_token: hf_abc}", "training_config.hub.hf_token: is a secret", id="a secret"),
+        pytest.param(
+            "corpus: ['https://me:open@example.org']",
+            "training_config.corpus.0: holds what is a secret in an address or in the environment",
+            id="a password in an address",
+        ),
         pytest.param("recipe_dir: gone", "training_config.recipe_dir: ", id="a folder that is not there"),
         pytest.param(
             "augment: [{_taget_: src.parts.Features}]", "augment.0._taget_: did you mean _target_?", id="_taget_"
@@ -208,6 +221,14 @@ def test_a_secret_is_found_in_every_slot(check: Check) -> None:
     assert "inference_config.password: is a secret" in found
 
 
+@pytest.mark.parametrize(("value", "told"), [("hunter22", True), ("hunter2", False)], ids=["long", "short"])
+def test_a_secret_is_known_by_its_value(check: Check, monkeypatch: pytest.MonkeyPatch, value: str, told: bool) -> None:
+    monkeypatch.setenv("MY_PASSWORD", value)
+    found = check("note: by ${oc.env:MY_PASSWORD}")
+    assert [line.split(": ")[1] for line in found] == ["training_config.note"] * told
+    assert value not in str(found)
+
+
 def test_what_a_slot_inherits_is_reported_once(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules[__name__], "TRAINING", TRAINING.replace("name: unseen", "name: 3"))
     (found,) = check()
@@ -235,6 +256,10 @@ TARGETS = [
     ("src.parts.Fields", "hidden: 1", "takes no hidden"),
     ("src.parts.Anything", "zzz: x", None),
     ("src.parts.Network", "zzz: x", None),
+    ("src.parts.Told", "rate: 1, size: 2", None),
+    ("src.parts.Told", "sizes: 2", "src.parts.Told takes no sizes; did you mean size?"),
+    ("src.parts.Kept", "zzz: x", None),
+    ("espnet3.systems.asr.models.conformer_ctc.ConformerCTC", "num_layer: 1", "did you mean num_layers?"),
     ("src.parts.Meta", "zzz: x", None),
     ("src.parts.Alias", "zzz: x", "takes no zzz"),
     ("src.parts.Conditional", "b: x", "takes no b; it takes a."),
