@@ -61,8 +61,7 @@ class Checkpoints:
 
     def save_last(self, payload: Payload) -> None:
         """Replace `last.ckpt`."""
-        with replacing(self.folder / LAST) as beside:
-            torch.save({"version": VERSION, **payload}, beside)
+        write_checkpoint(self.folder / LAST, payload)
 
     def save_epoch(self, payload: Payload, epoch: int, kept: Sequence[Kept]) -> None:
         """Replace `last.ckpt`, keep a copy where `epoch` is one of the best, and drop the epochs that no longer are.
@@ -70,8 +69,7 @@ class Checkpoints:
         In this order, so that a process killed at any point leaves a state from which the same files come about.
         """
         if any(one.epoch == epoch for one in kept):
-            with replacing(self.path(epoch)) as beside:
-                torch.save({"version": VERSION, **payload}, beside)
+            write_checkpoint(self.path(epoch), payload)
         self.save_last(payload)
         wanted = {self.path(one.epoch) for one in kept}
         for path in set(self.folder.glob("epoch*.ckpt")) - wanted:
@@ -109,6 +107,23 @@ class Checkpoints:
         """Mean weights of the kept checkpoints."""
         paths = [self.path(one.epoch) for one in sorted(kept, key=lambda one: one.epoch)]
         return mean_weights(paths)
+
+
+def write_checkpoint(path: Path, payload: Payload) -> None:
+    """Replace `path` by a checkpoint.
+
+    Raises:
+        OSError: the file cannot be written, as on a full disk.
+    """
+    with replacing(path) as beside:
+        try:
+            with beside.open("wb") as file:
+                torch.save({"version": VERSION, **payload}, file)
+        except RuntimeError as error:
+            # torch hides the reason behind an error of its own.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def load_sound(path: Path) -> Payload | None:

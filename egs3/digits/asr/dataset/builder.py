@@ -9,6 +9,7 @@ import importlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,12 @@ def _unpack(name: str, folder: Path) -> str:
     """Decode a voice's file into `folder`; the checksum of what was written."""
     import soundfile
 
-    target = folder / Path(name).with_suffix(".flac").name
-    with (_speech() / name).open("rb") as file:
-        samples, rate = soundfile.read(file, dtype="int16")
-    soundfile.write(target, samples, rate, subtype="PCM_16")
-    return f"sha256:{hashlib.sha256(target.read_bytes()).hexdigest()}"
+    samples, rate = soundfile.read(_speech() / name, dtype="int16")
+    # Into memory first: libsndfile does not say why a file cannot be written, as on a full disk.
+    content = BytesIO()
+    soundfile.write(content, samples, rate, format="FLAC", subtype="PCM_16")
+    (folder / f"{Path(name).stem}.flac").write_bytes(content.getvalue())
+    return f"sha256:{hashlib.sha256(content.getvalue()).hexdigest()}"
 
 
 def _utterance(entry: dict[str, Any], checksums: dict[str, str]) -> Utterance:
