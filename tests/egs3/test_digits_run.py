@@ -1,0 +1,320 @@
+"""The digits recipe from a user's side: every stage, in processes of its own, run twice, changed and disturbed."""
+
+import ctypes
+import os
+import random
+import re
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from espnet3.utils.run_config import RunConfig
+from tests.egs3.conftest import Undisturbed
+from tests.egs3.digits_run import CONFIGS, STAGES, Digits
+
+After = Callable[[str], Digits]
+TRAINING = CONFIGS["training"]
+HEAVY = ("torch", "lightning", "tensorboard")
+
+
+@pytest.mark.slow
+def test_each_stage_passes(undisturbed: Undisturbed) -> None:
+    assert {stage: done.returncode for stage, done in undisturbed.said.items()} == dict.fromkeys(STAGES, 0)
+    assert re.search(r"unseen +│ +\d+\.\d\d \(", undisturbed.said["measure"].stdout)
+
+
+@pytest.mark.parametrize(
+    ("stage", "unwanted"),
+    [
+        ("create_dataset", (*HEAVY, "scipy", "sentencepiece", "jinja2")),
+        ("train_tokenizer", (*HEAVY, "scipy", "soundfile", "jinja2")),
+        ("collect_stats", (*HEAVY, "sentencepiece", "jinja2")),
+        ("train", ("jinja2", "rapidfuzz", "jiwer")),
+        ("infer", ("lightning", "tensorboard", "jinja2", "rapidfuzz", "jiwer")),
+        ("measure", (*HEAVY, "scipy", "sentencepiece")),
+    ],
+)
+def test_a_stage_imports_only_what_it_needs(undisturbed: Undisturbed, stage: str, unwanted: tuple[str, ...]) -> None:
+    imported = set(re.findall(r"\| +(\w+)$", undisturbed.said[stage].stderr, re.MULTILINE))
+    assert "omegaconf" in imported
+    assert imported.isdisjoint(unwanted)
+
+
+def test_a_second_run_does_the_work_once(finished: Digits) -> None:
+    before = finished.files()
+    done = finished.run()
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"^(\w+): already done", done.stdout, re.MULTILINE) == STAGES
+    assert "unseen" in done.stdout
+    assert finished.files() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "redone", "reason"),
+    [
+        ("optimizer: {lr: 0.001}", ["train", "infer", "measure"], "optimizer.lr: 0.003 → 0.001"),
+        ("trainer: {max_epochs: 4}", ["train", "infer", "measure"], "trainer.max_epochs: 3 → 4"),
+        ("features: {n_mels: 20}", ["collect_stats", "train", "infer", "measure"], "features.n_mels: 40 → 20"),
+        ("num_workers: 2", [], ""),
+        ("trainer: {every_n_minutes: 1}", [], ""),
+    ],
+    ids=["learning rate", "epochs", "features", "workers", "time between checkpoints"],
+)
+def test_a_new_setting_redoes_what_follows_from_it(
+    finished: Digits, changes: str, redone: list[str], reason: str
+) -> None:
+    finished.write("conf/changed.yaml", f"defaults: [tiny, _self_]\n{changes}\n")
+    plan = finished.plan("--training_config", "conf/changed.yaml")
+    assert [stage for stage in STAGES if plan[stage].startswith("to do")] == redone
+    assert all(reason in plan[stage] for stage in redone[:1])
+
+
+@pytest.mark.slow
+def test_a_new_decoding_redoes_inference_and_scores_only(finished: Digits) -> None:
+    finished.write(
+        "conf/beam.yaml",
+        "defaults: [tiny_inference, _self_]\n"
+        "model: {decoder: {_target_: espnet3.systems.asr.decoding.prefix_beam.PrefixBeamDecoder, beam: 2}}\n",
+    )
+    trained = {name: time for name, time in finished.files().items() if "greedy" not in name}
+    assert finished.stages_run_by("--inference_config", "conf/beam.yaml") == ["infer", "measure"]
+    assert {name: time for name, time in finished.files().items() if "greedy" not in name} == trained
+
+
+def test_force_redoes_the_named_stages_only(finished: Digits, undisturbed: Undisturbed) -> None:
+    assert finished.stages_run_by("--stages", "measure", "train_tokenizer", "--force") == ["train_tokenizer", "measure"]
+    assert finished.products() == undisturbed.finished.products()
+
+
+def test_the_plan_comes_in_a_second_and_changes_nothing(finished: Digits) -> None:
+    finished.edit("conf/metrics.yaml", "cer.CER", "cer.CER\n      name: letters")
+    before, used = finished.files(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    plan = finished.plan()
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime < 1
+    assert {stage for stage, state in plan.items() if state.startswith("done")} == {*STAGES} - {"measure"}
+    assert 'metrics.1.metric.name: (not set) → "letters"' in plan["measure"]
+    assert finished.files() == before
+
+
+def test_the_printed_config_loads_to_the_same(finished: Digits, tmp_path: Path) -> None:
+    printed = finished.run("--print_config").stdout
+    path = tmp_path / "run.yaml"
+    path.write_text(printed, encoding="utf-8")
+    run_config = RunConfig.load(path)
+    assert run_config.to_yaml() == printed
+    assert run_config.stages == STAGES
+    assert run_config.slots["metrics_config"]["inference_dir"] == "exp/tiny/greedy"
+    assert "dataset/builder.py" in run_config.recipe.files
+
+
+LINE_BEFORE = dict.fromkeys(STAGES, "START") | {"train": "valid: 60 utterances"}
+SECONDS = dict.fromkeys(STAGES, 0.5) | {"create_dataset": 1.2, "train": 1.5}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_stage_run_again_leaves_the_same_files(after: After, undisturbed: Undisturbed, stage: str) -> None:
+    recipe = after(["", *STAGES][STAGES.index(stage)])
+    stopped = recipe.start("--stages", stage)
+    wait_for(stopped, LINE_BEFORE[stage])
+    time.sleep(random.Random(f"2026 {stage}").uniform(0, SECONDS[stage]))
+    kill(stopped)
+    again = recipe.run("--stages", stage)
+    assert again.returncode == 0, again.stderr
+    assert recipe.products() == undisturbed.after[stage].products()
+
+
+@pytest.mark.slow
+def test_an_unfinished_training_is_continued_but_never_mixed(after: After, undisturbed: Undisturbed) -> None:
+    recipe = after("collect_stats")
+    stopped = recipe.start("--stages", "train")
+    wait_for(stopped, "epoch 2:")
+    kill(stopped)
+    recipe.write("conf/other.yaml", "defaults: [tiny, _self_]\noptimizer: {lr: 0.001}\n")
+    before = recipe.products()
+
+    refused = recipe.run("--stages", "train", "--training_config", "conf/other.yaml")
+
+    assert refused.returncode == 78
+    assert "unfinished training with other settings (optimizer.lr: 0.003 → 0.001)" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert recipe.products() == before
+    cut_in_half(recipe.folder / "exp/tiny/checkpoints/last.ckpt")
+
+    done = recipe.run("--stages", "train")
+
+    assert done.returncode == 0, done.stderr
+    assert re.search(
+        r"WARNING .*last\.ckpt cannot be read \(.*\) and was set aside as last\.ckpt\.damaged", done.stdout
+    )
+    products = recipe.products()
+    assert products.pop("exp/tiny/checkpoints/last.ckpt.damaged")
+    assert products == undisturbed.after["train"].products()
+
+
+def test_two_processes_building_the_same_dataset(after: After, undisturbed: Undisturbed) -> None:
+    recipe = after("")
+    both = [recipe.start("--stages", "create_dataset") for _ in range(2)]
+    said = [process.communicate(timeout=300)[1] for process in both]
+    codes = sorted(process.returncode for process in both)
+    assert codes in ([0, 0], [0, 75]), said
+    assert all("now belongs to another run" in text for text, one in zip(said, both, strict=True) if one.returncode)
+    again = recipe.run("--stages", "create_dataset")
+    assert again.returncode == 0, again.stderr
+    assert recipe.products() == undisturbed.after["create_dataset"].products()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system that `room` makes larger."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("a full disk takes root and the right to mount a tmpfs")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stage", "place"), [("create_dataset", "data"), ("collect_stats", "data/stats"), ("train", "exp")]
+)
+def test_a_full_disk_loses_nothing(
+    after: After, undisturbed: Undisturbed, small_disk: Path, stage: str, place: str
+) -> None:
+    recipe = after(["", *STAGES][STAGES.index(stage)])
+    (recipe.folder / place).symlink_to(small_disk)
+    if stage == "collect_stats":
+        (small_disk / "ballast").write_bytes(bytes(196 * 1024))
+
+    full = recipe.run("--stages", stage)
+
+    assert full.returncode == 1, full.stderr
+    assert re.match(r"error: .*No space left on device.*make room or choose another directory", full.stderr)
+    assert "Traceback" not in full.stderr
+    (small_disk / "ballast").unlink(missing_ok=True)
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    again = recipe.run("--stages", stage)
+    assert again.returncode == 0, again.stderr
+    assert recipe.products() == undisturbed.after[stage].products()
+
+
+def test_a_read_only_directory_is_named_before_anything_starts(after: After) -> None:
+    recipe = after("")
+    (recipe.folder / "data").mkdir()
+    (recipe.folder / "data").chmod(0o555)
+    refused = recipe.run("--stages", "create_dataset", before=respect_permissions)
+    assert refused.returncode == 78
+    assert "data: cannot be written (no permission" in refused.stderr
+    assert list((recipe.folder / "data").iterdir()) == []
+
+
+FAULTS = {
+    "malformed YAML": ("model: [", r"conf/wrong\.yaml:\d+:\d+: .*"),
+    "unknown key of a section": ("trainer: {max_epoch: 3}", r"trainer\.max_epoch\b.*did you mean max_epochs\?"),
+    "near miss": ("optimzer: {lr: 1}", r"conf/wrong\.yaml:2: training_config\.optimzer.*did you mean optimizer\?"),
+    "missing key": ("exp_dir: null", r"inference_dir: .*'exp_dir' not found, nor does training_config hand it down"),
+    "no value yet": ("hub:\n  name: ???", r"training_config\.hub\.name: is \?\?\?"),
+    "wrong type": ("dataloader: {batch_seconds: many}", r"training_config\.dataloader\.batch_seconds.*'many'"),
+    "class that is not there": ("model: {_target_: espnet3.systems.asr.models.bilstm.BiLSTMCT}", r"BiLSTMCT\b"),
+    "package that is not there": ("model: {_target_: nowhere.Model}", r"model\._target_.*nowhere"),
+    "argument that is not there": (
+        "model: {hidden_siz: 3}",
+        r"wrong\.yaml:2: .*model\.hidden_siz: .* did you mean hidden_size\?",
+    ),
+    "interpolation": ("exp_dir: exp/${exp_tga}", r"training_config\.exp_dir.*exp_tga"),
+    "defaults": ("defaults: [tinny, _self_]", r"tinny"),
+    "placeholder": ("data_dir: /path/to/data", r"training_config\.data_dir.*/path/to/data is a placeholder"),
+    "file in the place of a directory": ("exp_dir: run.py", r"run\.py is a file"),
+    "recipe that is not there": ("recipe_dir: nowhere", r"training_config\.recipe_dir.*nowhere is no folder"),
+    "secret": ("hub: {access_token: hunter22}", r"training_config\.hub\.access_token: is a secret"),
+}
+
+
+@pytest.mark.parametrize(("line", "expected"), FAULTS.values(), ids=FAULTS)
+def test_a_faulty_config_is_refused_before_anything_starts(after: After, line: str, expected: str) -> None:
+    recipe = after("")
+    head = "" if line.startswith("defaults") else "defaults: [tiny, _self_]\n"
+    recipe.write("conf/wrong.yaml", f"{head}{line}\n")
+    before = recipe.files()
+    refused = recipe.run("--training_config", "conf/wrong.yaml")
+    assert refused.returncode == 78, refused.stdout + refused.stderr
+    assert refused.stderr.startswith("error: ")
+    assert re.search(expected, refused.stderr), refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert "hunter22" not in refused.stdout + refused.stderr
+    assert recipe.files() == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "expected"),
+    [
+        (["--stages", "trian"], 78, "unknown stage 'trian': did you mean train? stages: create_dataset, "),
+        (["--metrics_config", "gone.yaml"], 78, "gone.yaml does not exist"),
+        (["--stages", "measure"], 66, "measure: needs exp/tiny/greedy, which does not exist; run infer first"),
+        (["--stages", "train"], 66, "train: needs data/stats/train/feats_stats.npz, which does not exist"),
+    ],
+    ids=["unknown stage", "missing config", "measure without infer", "train without data"],
+)
+def test_a_faulty_command_is_refused(after: After, flags: list[str], code: int, expected: str) -> None:
+    recipe = after("")
+    refused = recipe.run(*flags)
+    assert refused.returncode == code
+    assert expected in refused.stderr
+    assert not (recipe.folder / "data").exists()
+
+
+def test_a_missing_slot_is_told_with_its_flag(after: After) -> None:
+    recipe = after("")
+    (recipe.folder / "conf/metrics.yaml").unlink()
+    refused = recipe.run()
+    assert refused.returncode == 78
+    assert "measure: needs metrics_config: write conf/metrics.yaml or give --metrics_config FILE" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["hub: {access_token: hunter22}", "note: ${oc.env:MY_PASSWORD}", "corpus: https://me:hunter22@example.org/an4"],
+    ids=["by its name", "by its value", "in an address"],
+)
+def test_a_secret_is_not_printed(after: After, line: str) -> None:
+    recipe = after("")
+    recipe.write("conf/wrong.yaml", f"defaults: [tiny, _self_]\n{line}\n")
+    refused = recipe.run("--print_config", "--training_config", "conf/wrong.yaml", MY_PASSWORD="hunter22")
+    assert refused.returncode == 78
+    assert re.search(r"conf/wrong\.yaml:2: training_config\.\S+: .*is a secret", refused.stderr)
+    assert "hunter22" not in refused.stdout + refused.stderr
+    assert refused.stdout == ""
+
+
+def wait_for(process: subprocess.Popen[str], words: str) -> None:
+    """Read what the process says until `words` come up."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if words in line:
+            return
+    pytest.fail(f"the process never said {words!r}")
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def cut_in_half(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def respect_permissions() -> None:
+    """Make the program that this process becomes obey the modes of files also as root."""
+    set_capability_bounds, dac_override = 24, 1
+    if os.geteuid() == 0 and ctypes.CDLL(None).prctl(set_capability_bounds, dac_override, 0, 0, 0) != 0:
+        raise OSError("prctl")
