@@ -1,0 +1,40 @@
+"""The README's tables say what the code does: flags, exit codes, stages."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from espnet3 import errors
+from espnet3.systems.asr.system import ASRSystem
+from espnet3.utils.stages_utils import stages_of
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def rows(header: str) -> list[str]:
+    """First cells of the table whose first header is `header`."""
+    table = README.partition(f"| {header} |")[2].partition("\n\n")[0]
+    return [line.split("|")[1].strip() for line in table.splitlines()[2:]]
+
+
+def test_the_flags_are_those_of_run_py() -> None:
+    run = [sys.executable, str(ROOT / "egs3" / "digits" / "asr" / "run.py"), "--help"]
+    said = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    flags = set(re.findall(r"--\w+", said)) - {"--help"}
+    assert {cell.strip("`") for cell in rows("flag")} == flags
+
+
+def test_the_exit_codes_are_those_of_the_errors() -> None:
+    codes = {
+        kind.exit_code
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.Espnet3Error)
+    }
+    assert {int(cell) for cell in rows("exit code")} == codes | {0}
+
+
+def test_the_stages_are_those_of_the_asr_system() -> None:
+    named = {stage for cell in rows("stage") for stage in re.findall(r"`(\w+)`", cell)}
+    assert named == set(stages_of(ASRSystem))
