@@ -16,7 +16,7 @@ CONFIG = f"""defaults: [training, _self_]
 exp_tag: bench
 trainer: {{max_epochs: {EPOCHS}}}
 """
-SPEED = re.compile(r"([\d.]+) x real time")
+SPEED = re.compile(r"([\d.]+) times real time")
 
 
 def copy_recipe(recipe: Path, folder: Path) -> Path:
