@@ -50,7 +50,7 @@ def open_training(exp_dir: Path, record: TrainingRecord, resume: str, forced: bo
         return not is_finished(exp_dir, record.fingerprint)
     if earlier is not None and not forced and resume == "continue":
         log.warning("Going on with changed settings: %s.", shown_differences(earlier, record))
-    elif earlier is not None and not forced and not is_finished(exp_dir, earlier.fingerprint):
+    elif earlier is not None and not forced and has_begun(exp_dir) and not is_finished(exp_dir, earlier.fingerprint):
         raise ConfigError(
             f"{exp_dir} holds an unfinished training with other settings ({shown_differences(earlier, record)}). "
             "Choose another exp_tag; or start over with --force, which sets the old checkpoints aside; or go on from "
@@ -60,6 +60,11 @@ def open_training(exp_dir: Path, record: TrainingRecord, resume: str, forced: bo
         set_aside(exp_dir)
     write_record(exp_dir, record)
     return True
+
+
+def has_begun(exp_dir: Path) -> bool:
+    """Whether there is a checkpoint to lose; a training that failed before has none."""
+    return any((exp_dir / FOLDER).glob("*.ckpt"))
 
 
 def is_finished(exp_dir: Path, fingerprint: str) -> bool:
@@ -94,7 +99,7 @@ def shown_differences(earlier: TrainingRecord, record: TrainingRecord) -> str:
 def set_aside(exp_dir: Path) -> None:
     """Move the checkpoints and all that came of them to the first free `checkpoints.<n>`."""
     folder = exp_dir / FOLDER
-    if not folder.exists():
+    if not has_begun(exp_dir):
         return
     number = 1
     while (target := exp_dir / f"{FOLDER}.{number}").exists():

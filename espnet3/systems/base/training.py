@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from espnet3.parallel.threads import limit_threads, threads_each
 from espnet3.systems.base.config import TrainingConfig, read_config
 from espnet3.utils.files import claim, remove_leftovers, write_text
-from espnet3.utils.fingerprint import forced, stage_covered, stage_fingerprint
+from espnet3.utils.fingerprint import fingerprint_of, forced, stage_covered, stage_fingerprint
+from espnet3.utils.named_files import named_files
 
 log = logging.getLogger(__name__)
 
@@ -38,20 +39,38 @@ def train(config: DictConfig | dict[str, Any]) -> None:
     """
     settings = read_config(TrainingConfig, config, "training_config")
     limit_threads(threads_each(settings.num_threads, settings.num_device))
-    from espnet3.components.training.distributed import run_ranks
     from espnet3.components.training.record import FOLDER, TrainingRecord, open_training
-    from espnet3.systems.base.training_session import train_here
 
     exp_dir = Path(settings.exp_dir)
     with claim(exp_dir):
         remove_leftovers(exp_dir / FOLDER)
-        record = TrainingRecord(stage_fingerprint(config), stage_covered(config))
+        covered = {**stage_covered(config), **contents(settings)}
+        record = TrainingRecord(fingerprint_of({"stage": stage_fingerprint(config), **covered}), covered)
         if not open_training(exp_dir, record, settings.trainer.resume, forced()):
             log.info("The training in %s is finished.", exp_dir)
             return
+        # Only now, because it takes seconds.
+        from espnet3.components.training.distributed import run_ranks
+        from espnet3.systems.base.training_session import train_here
+
         write_text(exp_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config), resolve=True))
         work = partial(train_here, settings, record.fingerprint)
         if settings.num_device > 1:
             run_ranks(work, settings.num_device)
         else:
             work()
+
+
+def contents(settings: TrainingConfig) -> dict[str, str]:
+    """Hashes of the manifests, statistics and other files that a training reads.
+
+    They belong to its record: data that were made anew under the same settings are other data.
+    """
+    from espnet3.components.data.stats import stats_file
+
+    paths = {"exp_dir", "data_dir", "stats_dir", "recipe_dir", "create_dataset", "dataset"}
+    data = [reference.data_src_args for reference in (*settings.dataset.train, *settings.dataset.valid)]
+    files = named_files([data, settings.model_dump(exclude=paths)], Path(settings.recipe_dir))
+    statistics = named_files([str(stats_file(settings.stats_dir))], Path())
+    named = {**files, **dict(zip(["the statistics"], statistics.values(), strict=False))}
+    return {f"file:{path}": digest for path, digest in named.items()}

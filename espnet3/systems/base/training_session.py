@@ -27,7 +27,7 @@ from espnet3.components.training.preemption import preemption
 from espnet3.components.training.record import AVERAGED, FOLDER
 from espnet3.components.training.reports import Report
 from espnet3.components.training.state import TrainingState
-from espnet3.errors import TryAgain
+from espnet3.errors import DataError, TryAgain
 from espnet3.systems.base.config import TrainingConfig
 
 log = logging.getLogger(__name__)
@@ -127,7 +127,10 @@ def build_model(settings: TrainingConfig, preprocessor: ModelPreprocessor) -> nn
         from espnet3.components.data.stats import load_stats
 
         stats = load_stats(Path(settings.stats_dir))
-        normalize.set_statistics(stats.mean, stats.std)
+        try:
+            normalize.set_statistics(stats.mean, stats.std)
+        except ValueError as error:
+            raise DataError(f"{settings.stats_dir}: {error}") from error
     log.info("%s has %.2f million parameters.", type(model).__name__, sum(p.numel() for p in model.parameters()) / 1e6)
     return model
 

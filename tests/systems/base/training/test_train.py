@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
+from espnet3.components.data.stats import Moments, stats_file
 from espnet3.components.training.checkpoints import Checkpoints
 from espnet3.components.training.data_module import Prepared
 from espnet3.errors import ConfigError, DataError, TryAgain
@@ -112,6 +114,39 @@ def test_an_unfinished_training_of_other_settings_is_refused(make_config: MakeCo
     with pytest.raises(ConfigError, match=r"optimizer\.lr: 0\.01 → 0\.5.*exp_tag.*--force.*resume: continue"):
         train(make_config(trainer__max_epochs=1, optimizer__lr=0.5))
     assert sorted(path.name for path in (tmp_path / "exp").rglob("*")) == before
+
+
+def test_data_made_anew_are_other_data(make_config: MakeConfig, tmp_path: Path, corpus: Path) -> None:
+    lines = (corpus / "train.jsonl").read_text().replace('"audio": "', f'"audio": "{corpus}/')
+    config = make_config(trainer__max_epochs=1)
+    manifest = tmp_path / "train.jsonl"
+    manifest.write_text(lines)
+    config["dataset"]["train"][0]["data_src_args"]["manifest"] = str(manifest)
+    train(config)
+    manifest.write_text(lines.replace('"text": "a', '"text": "b'))
+    train(config)
+    assert (tmp_path / "exp" / "checkpoints.1" / "averaged.safetensors").exists()
+    interrupt(tmp_path / "exp")
+    manifest.write_text(lines)
+    with pytest.raises(ConfigError, match=r"unfinished training with other settings \(\S+train\.jsonl changed\)"):
+        train(config)
+
+
+def test_a_training_that_failed_before_its_first_checkpoint_is_nothing_to_keep(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="hiden_size"):
+        train(make_config(trainer__max_epochs=1, model__hiden_size=3))
+    train(make_config(trainer__max_epochs=1))
+    assert not (tmp_path / "exp" / "checkpoints.1").exists()
+
+
+def test_statistics_of_other_features_are_refused(make_config: MakeConfig, tmp_path: Path) -> None:
+    moments = Moments(19)
+    moments.add(np.zeros((3, 19), np.float32))
+    moments.write(stats_file(tmp_path / "stats"))
+    with pytest.raises(DataError, match=r"stats: .*\(19,\).*\(20,\).*collect_stats"):
+        train(make_config(model__normalize="global", stats_dir=str(tmp_path / "stats")))
 
 
 def test_resume_continue_goes_on_with_other_settings(make_config: MakeConfig, tmp_path: Path) -> None:
