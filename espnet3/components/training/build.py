@@ -33,7 +33,7 @@ def build(node: Node, key: str, **objects: Any) -> Any:
     constructor = prepare(node, key)
     try:
         return constructor(**objects)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"{key} ({node['_target_']}): {error}") from error
 
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from espnet3.components.data.batching import DurationBatches
@@ -27,7 +28,7 @@ from espnet3.components.training.preemption import preemption
 from espnet3.components.training.record import AVERAGED, FOLDER
 from espnet3.components.training.reports import Report
 from espnet3.components.training.state import TrainingState
-from espnet3.errors import DataError, TryAgain
+from espnet3.errors import ConfigError, DataError, TryAgain
 from espnet3.systems.base.config import TrainingConfig
 
 log = logging.getLogger(__name__)
@@ -75,15 +76,25 @@ def train_here(settings: TrainingConfig, fingerprint: str) -> None:
 
 
 def make_fabric(settings: TrainingConfig) -> Fabric:
-    """Devices and precision."""
+    """Devices and precision.
+
+    Raises:
+        ConfigError: this machine lacks them, or there are none of that name.
+    """
     trainer = settings.trainer
     several = settings.num_device > 1
-    fabric = Fabric(
-        accelerator=trainer.accelerator,
-        devices=settings.num_device,
-        strategy="ddp" if several else "auto",
-        precision=choose_precision(trainer.precision, trainer.accelerator),
-    )
+    try:
+        fabric = Fabric(
+            accelerator=trainer.accelerator,
+            devices=settings.num_device,
+            strategy="ddp" if several else "auto",
+            precision=choose_precision(trainer.precision, trainer.accelerator),
+        )
+    except (ValueError, RuntimeError, ImportError, MisconfigurationException) as error:
+        raise ConfigError(
+            f"training_config.trainer: accelerator {trainer.accelerator}, precision {trainer.precision} and num_device "
+            f"{settings.num_device} do not go together here: {error}"
+        ) from error
     fabric.launch()
     return fabric
 

@@ -258,6 +258,10 @@ def test_gradients_that_stay_infinite_end_the_training(
     [
         ({"model__hiden_size": 3}, ConfigError, r"training_config\.model .*hiden_size"),
         ({"model__subsampling": 3}, ConfigError, r"training_config\.model .*choose one of 1, 2, 4, 8"),
+        ({"model__hidden_size": -4}, ConfigError, r"training_config\.model .*-8"),
+        ({"optimizer__lr": "fast"}, ConfigError, r"training_config\.optimizer .*'str'"),
+        ({"trainer__precision": "bf17"}, ConfigError, r"training_config\.trainer: .*precision bf17 .*bf16-mixed"),
+        ({"trainer__accelerator": "tpu"}, ConfigError, r"training_config\.trainer: accelerator tpu"),
         ({"optimizer__lrr": 3}, ConfigError, r"training_config\.optimizer .*lrr"),
         ({"scheduler__warm": 3}, ConfigError, r"training_config\.scheduler .*warm"),
         ({"optimizer": {"_target_": "torch.optim.Nope"}}, ConfigError, r"training_config\.optimizer"),
