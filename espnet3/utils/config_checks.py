@@ -104,18 +104,25 @@ def _find_gaps(node: Any, key: Key = ()) -> Iterator[Fault]:
 
 
 def find_secrets(config: Any) -> Iterator[Fault]:
-    """Secrets in plain config values, known by the name of the key or by the value; the value is not told."""
+    """Secrets in plain config values, known by the name of a key or by the value; the value is not told."""
     return _find_secrets(config, {value for value in environment_secrets() if len(value) >= _CERTAIN}, ())
 
 
 def _find_secrets(node: Any, known: set[str], key: Key) -> Iterator[Fault]:
     for part, value in _items(node):
-        if isinstance(value, str) and value not in ("", _MISSING):
-            if isinstance(node, dict) and is_secret(part):
-                yield Fault((*key, part), f"is a secret, {_NOT_HERE}")
-            elif redact(value, known) != value:
-                yield Fault((*key, part), f"holds what is a secret in an address or in the environment, {_NOT_HERE}")
-        yield from _find_secrets(value, known, (*key, part))
+        texts = [text for text in _texts(value) if text not in ("", _MISSING)]
+        if isinstance(node, dict) and is_secret(part) and texts:
+            yield Fault((*key, part), f"is a secret, {_NOT_HERE}")
+        elif isinstance(value, str) and redact(value, known) != value:
+            yield Fault((*key, part), f"holds what is a secret in an address or in the environment, {_NOT_HERE}")
+        else:
+            yield from _find_secrets(value, known, (*key, part))
+
+
+def _texts(node: Any) -> list[str]:
+    if isinstance(node, str):
+        return [node]
+    return [text for _, value in _items(node) for text in _texts(value)]
 
 
 def _check_recipe_dir(config: dict[str, Any]) -> Iterator[Fault]:

@@ -167,6 +167,9 @@ def test_sound_configs_have_no_findings(check: Check) -> None:
         ),
         pytest.param("hub: {hf_token: hf_abc}", "training_config.hub.hf_token: is a secret", id="a secret"),
         pytest.param(
+            "hub: {passwords: [{me: open}]}", "training_config.hub.passwords: is a secret", id="a secret in a list"
+        ),
+        pytest.param(
             "corpus: ['https://me:open@example.org']",
             "training_config.corpus.0: holds what is a secret in an address or in the environment",
             id="a password in an address",
