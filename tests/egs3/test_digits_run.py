@@ -1,5 +1,6 @@
 """The digits recipe from a user's side: every stage, in processes of its own, run twice, changed and disturbed."""
 
+import contextlib
 import ctypes
 import os
 import random
@@ -13,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from espnet3.utils.config_utils import load_slots
+from espnet3.utils.recipe import load_recipe
 from espnet3.utils.run_config import RunConfig
+from espnet3.utils.stages_utils import run_stages
 from tests.egs3.conftest import Undisturbed
 from tests.egs3.digits_run import CONFIGS, STAGES, Digits
 
@@ -269,6 +273,56 @@ def test_a_faulty_command_is_refused(after: After, flags: list[str], code: int, 
     assert refused.returncode == code
     assert expected in refused.stderr
     assert not (recipe.folder / "data").exists()
+
+
+def test_faulty_data_are_told_at_once_and_left_alone(after: After) -> None:
+    recipe = after("create_dataset")
+    manifest = recipe.folder / "data/valid.jsonl"
+    lines = manifest.read_text(encoding="utf-8").splitlines()
+    lines[1] = lines[0]
+    lines[2] = re.sub(r'"text": "[^"]*"', '"text": ""', lines[2])
+    lines[3] = lines[3].replace("audio/", "audio/gone-")
+    lines[4] = "{"
+    manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (recipe.folder / "data/.done/create_dataset.json").unlink()
+    before = recipe.products()
+
+    refused = recipe.run("--stages", "create_dataset")
+
+    assert refused.returncode == 66
+    assert "Traceback" not in refused.stderr
+    told = set(re.findall(r"data/valid\.jsonl:(\d)\b", refused.stderr))
+    assert {"2", "3", "4", "5"} <= told, refused.stderr
+    assert recipe.products() == before
+
+
+SYSTEM = """
+from espnet3.systems.asr.system import ASRSystem
+
+
+class RecipeSystem(ASRSystem):
+    def show(self):
+        from src.words import WORDS
+
+        (self.exp_dir / "words").write_text(WORDS)
+"""
+
+
+def test_two_recipes_run_in_one_process(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        recipe = undisturbed.finished.copy(tmp_path / name / "asr")
+        recipe.edit("run.py", "from espnet3.systems.asr.system import ASRSystem", "from src.system import RecipeSystem")
+        recipe.edit("run.py", "SYSTEM_CLS = ASRSystem", "SYSTEM_CLS = RecipeSystem")
+        recipe.write("src/__init__.py", "")
+        recipe.write("src/system.py", SYSTEM)
+        recipe.write("src/words.py", f"WORDS = {name!r}\n")
+    recipes = [load_recipe(tmp_path / name / "asr") for name in ("one", "two")]
+    for loaded in (*recipes, recipes[0]):
+        with loaded.activated(), contextlib.chdir(loaded.dir):
+            slots = load_slots({"training_config": Path(CONFIGS["training"])})
+            run_stages(system=loaded.system_cls(**slots), stages_to_run=["train_tokenizer", "show"])
+    assert [(loaded.dir / "exp/tiny/words").read_text() for loaded in recipes] == ["one", "two"]
+    assert recipes[0].system_cls is not recipes[1].system_cls
 
 
 def test_a_missing_slot_is_told_with_its_flag(after: After) -> None:
