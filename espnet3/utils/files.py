@@ -101,12 +101,21 @@ def claim(*directories: Path | str) -> Iterator[None]:
                 (directory / OWNER_FILE).unlink(missing_ok=True)
 
 
-def remove_leftovers(directory: Path | str) -> None:
-    """Delete what killed writers left half written under `directory`, which the caller owns.
+def remove_leftovers(directory: Path | str, nested: bool = True) -> None:
+    """Delete what killed writers left half written in `directory`, which the caller owns.
 
     A writer that still lives has lost the directory; it finds its file gone and no longer the owner.
+
+    Args:
+        directory: where to look; it need not exist.
+        nested: also in its subfolders; not where other stages own these.
+
+    Raises:
+        LostOwnership: the caller is no longer the owner: what is there is the work of another.
     """
-    for path in [path for path in Path(directory).rglob(".*.tmp") if _TEMPORARY.fullmatch(path.name)]:
+    find = Path(directory).rglob if nested else Path(directory).glob
+    for path in [path for path in find(".*.tmp") if _TEMPORARY.fullmatch(path.name)]:
+        check_ownership(path)
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:

@@ -103,6 +103,8 @@ def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path: Path
     kept = ["a", ".hidden", ".mine.tmp", "b.12.0123abcd.tmp", OWNER_FILE]
     for name in (*kept, ".a.jsonl.12.0123abcd.tmp", "sub/.d.12.0123abcd.tmp/half", "sub/c"):
         (tmp_path / name).touch()
+    remove_leftovers(tmp_path, nested=False)
+    assert len(names(tmp_path / "sub")) == 2
     remove_leftovers(tmp_path)
     assert names(tmp_path) == sorted([*kept, "sub"])
     assert names(tmp_path / "sub") == ["c"]
@@ -149,3 +151,12 @@ def test_a_claim_that_cannot_be_signed_leaves_nothing(tmp_path: Path, monkeypatc
     with pytest.raises(OSError, match="No space left"), claim(tmp_path):
         pytest.fail("the claim was given")
     assert names(tmp_path) == []
+
+
+def test_who_lost_a_folder_does_not_tidy_it(tmp_path: Path) -> None:
+    with claim(tmp_path):
+        be_overtaken(tmp_path / "a")
+        (tmp_path / ".theirs.12.0123abcd.tmp").touch()
+        with pytest.raises(LostOwnership, match="host-b"):
+            remove_leftovers(tmp_path)
+    assert ".theirs.12.0123abcd.tmp" in names(tmp_path)

@@ -31,7 +31,7 @@ from espnet3.components.data.manifest import Utterance
 from espnet3.components.data.stats import Moments, stats_file
 from espnet3.components.training.build import build
 from espnet3.errors import DataError, TryAgain
-from espnet3.utils.files import claim, replacing, write_text
+from espnet3.utils.files import claim, remove_leftovers, replacing, write_text
 from espnet3.utils.progress import track
 from espnet3.utils.recipe import activated
 from espnet3.utils.sections import DataConfig, Target, read_config
@@ -128,6 +128,7 @@ def collect_stats(config: DictConfig | dict[str, Any]) -> None:
     settings = read_config(StatsConfig, config, "training_config")
     stats_dir = Path(settings.stats_dir)
     with claim(stats_dir):
+        remove_leftovers(stats_dir)
         extractor = Extractor(settings)
         chunks = [chunk for split in SPLITS for chunk in _chunks(split, len(extractor.data[split]))]
         with _results(settings, extractor, chunks) as results:

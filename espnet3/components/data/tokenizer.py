@@ -19,7 +19,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from espnet3.errors import ConfigError, DataError
-from espnet3.utils.files import claim, write_bytes, write_text
+from espnet3.utils.files import claim, remove_leftovers, write_bytes, write_text
 from espnet3.utils.progress import track
 from espnet3.utils.sections import DataConfig, Target, read_config
 
@@ -255,6 +255,7 @@ def train_tokenizer(config: DictConfig) -> None:
     data = load_datasets(settings.dataset.train, Path(settings.recipe_dir))
     texts = (data.utterance(index).text for index in range(len(data)))
     with claim(Path(tokenizer.path).parent):
+        remove_leftovers(Path(tokenizer.path).parent, nested=False)
         tokenizer.train(track(texts, len(data), "transcripts"))
     for split in ("valid", "test"):
         for reference in getattr(settings.dataset, split):

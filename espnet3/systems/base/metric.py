@@ -22,7 +22,7 @@ from espnet3.components.metrics.tables import error_listing, tsv
 from espnet3.errors import ConfigError, DataError
 from espnet3.systems.base.config import MetricReference, MetricsConfig, read_config
 from espnet3.systems.base.metric_inputs import read_inputs, read_utterances
-from espnet3.utils.files import claim, write_text
+from espnet3.utils.files import claim, remove_leftovers, write_text
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ def measure(config: DictConfig | dict[str, Any]) -> None:
     if not directory.is_dir():
         raise DataError(f"{directory} does not exist. The infer stage writes it: run infer first.")
     with claim(directory):
+        remove_leftovers(directory)
         scored = [_score(settings, name, dataset, metrics) for name, dataset in test_sets.items()]
         for each in scored:
             _write_tables(each, directory / each.name)

@@ -43,7 +43,8 @@ def train(config: DictConfig | dict[str, Any]) -> None:
 
     exp_dir = Path(settings.exp_dir)
     with claim(exp_dir):
-        remove_leftovers(exp_dir / FOLDER)
+        for folder in (exp_dir, exp_dir / FOLDER):
+            remove_leftovers(folder, nested=False)
         covered = {**stage_covered(config), **contents(settings)}
         record = TrainingRecord(fingerprint_of({"stage": stage_fingerprint(config), **covered}), covered)
         if not open_training(exp_dir, record, settings.trainer.resume, forced()):
