@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
+from espnet3.systems.base.publication_config import PublicationConfig
 from espnet3.utils.sections import DataConfig, Dataset, DatasetReference, Folder, Section, Target, read_config
 
 __all__ = [
@@ -159,10 +160,3 @@ class MetricsConfig(Section):
     """Of the bootstrap."""
     worst_utterances: NonNegativeInt = 10
     """How many the report lists with their audio."""
-
-
-class PublicationConfig(Section):
-    """`publication_config`: pack_model, upload_model, pack_demo and upload_demo read it."""
-
-    exp_tag: str = "default"
-    exp_dir: Folder | None = None

@@ -5,7 +5,6 @@ entries over it. Logs of stages without a `log_dir` go to `training_config.exp_d
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from espnet3.utils.stage_spec import StageSpec
 
@@ -23,7 +22,8 @@ def _in(slot: str, *keys: str) -> tuple[str, ...]:
     return tuple(f"{slot}.{key}" for key in keys)
 
 
-_PUBLICATION = StageSpec(slots=("publication_config",))
+_PACKED_MODEL = "{publication_config.pack_model.pack_dir}/meta.json"
+_PACKED_DEMO = "{publication_config.pack_demo.pack_dir}/app.py"
 
 STAGE_SPECS: Mapping[str, StageSpec] = {
     "create_dataset": StageSpec(
@@ -48,6 +48,7 @@ STAGE_SPECS: Mapping[str, StageSpec] = {
             "{training_config.stats_dir}/train/feats_shape",
             "{training_config.stats_dir}/valid/feats_shape",
         ),
+        pieces=("{training_config.stats_dir}/.unfinished",),
     ),
     "train": StageSpec(
         slots=("training_config",),
@@ -66,6 +67,7 @@ STAGE_SPECS: Mapping[str, StageSpec] = {
         after=("create_dataset", "train"),
         inputs=("{inference_config.exp_dir}", "{inference_config.dataset.test.*.data_src_args.manifest}"),
         outputs=("{inference_config.inference_dir}/{inference_config.dataset.test.*.name}",),
+        pieces=("{inference_config.inference_dir}/.unfinished",),
     ),
     "measure": StageSpec(
         slots=("metrics_config",),
@@ -76,10 +78,36 @@ STAGE_SPECS: Mapping[str, StageSpec] = {
         inputs=("{metrics_config.inference_dir}",),
         outputs=("{metrics_config.inference_dir}/metrics.json",),
     ),
-    "pack_model": replace(
-        _PUBLICATION, slots=("training_config", "publication_config"), log_dir="training_config.exp_dir"
+    "pack_model": StageSpec(
+        slots=("training_config", "publication_config"),
+        log_dir="training_config.exp_dir",
+        reads=_in("publication_config", "exp_tag", "pack_model", "model"),
+        ignores=_in("publication_config", "pack_model.pack_dir", "model.exp_dir"),
+        after=("train", "measure"),
+        inputs=("{training_config.exp_dir}/config.yaml", "{training_config.exp_dir}/averaged.safetensors"),
+        outputs=(_PACKED_MODEL,),
     ),
-    "upload_model": replace(_PUBLICATION, log_dir="training_config.exp_dir"),
-    "pack_demo": _PUBLICATION,
-    "upload_demo": _PUBLICATION,
+    "upload_model": StageSpec(
+        slots=("publication_config",),
+        log_dir="training_config.exp_dir",
+        reads=_in("publication_config", "upload_model"),
+        after=("pack_model",),
+        inputs=(_PACKED_MODEL,),
+    ),
+    "pack_demo": StageSpec(
+        slots=("publication_config",),
+        log_dir="training_config.exp_dir",
+        reads=_in("publication_config", "pack_demo", "upload_model.repo"),
+        ignores=_in("publication_config", "pack_demo.pack_dir"),
+        after=("pack_model",),
+        inputs=(_PACKED_MODEL,),
+        outputs=(_PACKED_DEMO,),
+    ),
+    "upload_demo": StageSpec(
+        slots=("publication_config",),
+        log_dir="training_config.exp_dir",
+        reads=_in("publication_config", "upload_demo"),
+        after=("pack_demo",),
+        inputs=(_PACKED_DEMO,),
+    ),
 }
