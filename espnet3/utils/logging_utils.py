@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
+_ABOUT = {"image": "ESPNET3_IMAGE", "attempt": "ESPNET3_ATTEMPT"}
+"""What only a container's environment tells."""
+
 
 @dataclass(frozen=True)
 class StageLog:
@@ -85,6 +88,7 @@ def head(stage: str, configs: Mapping[str, Any]) -> str:
         f"directory: {Path.cwd()}",
         f"git: recipe {git_commit(Path.cwd())}, espnet3 {git_commit(Path(__file__).parent)}",
         f"versions: {versions}",
+        *(f"{name}: {value}" for name, variable in _ABOUT.items() if (value := os.environ.get(variable))),
     ]
     shown = [f"{slot}:\n{_yaml(masked(plain))}" for slot, plain in configs.items()]
     return "\n".join([*lines, *shown]).rstrip()

@@ -3,11 +3,13 @@
 `load_recipe` is how the workflow generator, the container entrypoints and the tests read a recipe without running it;
 `activated` lets a recipe's stages import their `src` (also late, inside a method). While no recipe is active, no `src`
 or `dataset` of a recipe can be imported. `sys.modules` belongs to the process: activate in one thread only. A worker
-process that is started by spawn while a recipe is active finds the same packages, because it inherits `sys.path`.
+process that is started while a recipe is active finds the same packages, because it inherits `sys.path` and the
+environment.
 """
 
 import hashlib
 import importlib
+import os
 import runpy
 import sys
 import traceback
@@ -22,6 +24,8 @@ from espnet3.errors import ConfigError, Espnet3Error
 from espnet3.utils.recipe_files import read_recipe_files
 
 OWN_PACKAGES = ("src", "dataset")
+_ACTIVE = "_ESPNET3_ACTIVE_RECIPE"
+"""Environment variable with the folder of the active recipe, for worker processes."""
 _modules: dict[Path, dict[str, ModuleType]] = {}
 _active: list[Path] = []
 
@@ -64,6 +68,32 @@ def load_recipe(recipe_dir: Path | str) -> Recipe:
     )
 
 
+def load_system(recipe_dir: Path | str, dotted: str) -> type[Any]:
+    """The System class that a run config names; call it while the recipe is active.
+
+    Args:
+        recipe_dir: the recipe's folder.
+        dotted: `package.module.Class`; `run.Class` is one that the recipe's run.py itself defines.
+
+    Raises:
+        ConfigError: there is no such class, or it is no System.
+    """
+    module, _, name = dotted.rpartition(".")
+    run = Path(recipe_dir).resolve() / "run.py"
+    try:
+        names = _execute(run) if module == "run" else vars(importlib.import_module(module))
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise ConfigError(
+            f"The run config names the System {dotted}, but there is no module {module}: it belongs into the recipe's "
+            "src/, or into a package that is installed here."
+        ) from None
+    if name not in names:
+        raise ConfigError(f"The run config names the System {dotted}, but {module} has no {name}. Write it again.")
+    return _system(names[name], run)
+
+
 def recipe_name(recipe_dir: Path) -> str:
     """`<corpus>/<task>` of a recipe folder."""
     return "/".join(recipe_dir.resolve().parts[-2:]).lstrip("/")
@@ -83,9 +113,14 @@ def activated(recipe_dir: Path | str) -> Iterator[None]:
     sys.path.insert(0, str(directory))
     importlib.invalidate_caches()
     _active.append(directory)
+    before = os.environ.get(_ACTIVE)
+    os.environ[_ACTIVE] = str(directory)
     try:
         yield
     finally:
+        os.environ.pop(_ACTIVE)
+        if before is not None:
+            os.environ[_ACTIVE] = before
         _modules[directory] = _own_modules()
         _active.pop()
         _install(_modules[_active[-1]] if _active else outside)
@@ -93,13 +128,19 @@ def activated(recipe_dir: Path | str) -> Iterator[None]:
             sys.path.remove(str(directory))
 
 
+def recipe_folder(recipe_dir: Path | str) -> Path:
+    """Where a recipe's code is: `.`, as configs have it, is the active recipe, whatever the working directory."""
+    active = os.environ.get(_ACTIVE)
+    return Path(active) if active and Path(recipe_dir) == Path() else Path(recipe_dir).resolve()
+
+
 def import_recipe_module(recipe_dir: Path | str, name: str) -> ModuleType:
-    """The recipe's own module `name`, such as `dataset` or `src.model`.
+    """The recipe's own module `name`, such as `dataset` or `src.model`; `recipe_dir` as in `recipe_folder`.
 
     Raises:
         ConfigError: the recipe has no such module. What fails inside the module comes through as it is.
     """
-    directory = Path(recipe_dir).resolve()
+    directory = recipe_folder(recipe_dir)
     if name.partition(".")[0] not in OWN_PACKAGES:
         raise ConfigError(f"{name} is no module of a recipe: those begin with {' or '.join(OWN_PACKAGES)}.")
     with activated(directory):

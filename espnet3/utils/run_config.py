@@ -12,10 +12,15 @@ from here. Checking the slots is `config_checks`'s affair; names of files are `r
 """
 
 import base64
+import errno
 import hashlib
+import os
 import re
+import secrets
+import shutil
 import zlib
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +30,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt, Validat
 
 from espnet3.errors import ConfigError
 from espnet3.utils.config_utils import frozen_copy
-from espnet3.utils.files import replacing_dir, write_bytes
+from espnet3.utils.files import write_bytes
 from espnet3.utils.findings import describe
 from espnet3.utils.recipe import Recipe
 from espnet3.utils.recipe_files import check_travelling_path, data_sources, read_dataset_modules
@@ -34,6 +39,10 @@ SCHEMA_VERSION = 1
 """Raised with every added key, which gets a default, so that older run configs load; newer ones are refused."""
 LARGEST = 128 * 1024
 """Bytes of a run config, compressed and in base64: a workflow object, which is about 1 MB at most, carries copies."""
+
+
+_LARGEST_TEXT = 128 * LARGEST
+"""Bytes of YAML that a compressed run config may hold: more is no run config but an attack on memory."""
 
 
 class _Strict(BaseModel):
@@ -84,9 +93,18 @@ class RunConfig(_Strict):
         """The file's text: the same for the same run, with the code readable as it stands."""
         return yaml.dump(self.model_dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
+    def to_compressed(self) -> str:
+        """The same in ASCII without spaces or braces, so that nothing on its way takes a part of it for its own."""
+        return base64.b64encode(zlib.compress(self.to_yaml().encode(), 9)).decode("ascii")
+
+    @cached_property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that name this run."""
+        return hashlib.sha256(self.to_yaml().encode()).hexdigest()[:12]
+
     @classmethod
     def load(cls, path: Path | str) -> "RunConfig":
-        """Read what `to_yaml` wrote, now or in an earlier version.
+        """Read what `to_yaml` or `to_compressed` wrote, now or in an earlier version.
 
         Raises:
             ConfigError: the file is missing, malformed, of a newer version, or damaged; names the key or the file.
@@ -107,18 +125,17 @@ class RunConfig(_Strict):
     def unpack(self, directory: Path | str) -> Path:
         """Write the recipe's files into a new or empty folder; one that holds just these files stays as it is.
 
+        Several processes may unpack into the same folder at a time.
+
         Raises:
             ConfigError: the folder holds something else.
         """
         directory = Path(directory)
         contents = {name: file.text.encode() for name, file in self.recipe.files.items()}
-        if directory.exists() and (present := _contents(directory)):
-            if present == contents:
-                return directory
+        if not _contents(directory):
+            _place(contents, directory)
+        if _contents(directory) != contents:
             raise ConfigError(f"{directory} holds other files than this run's recipe; give a new or empty folder.")
-        with replacing_dir(directory) as beside:
-            for name, content in contents.items():
-                write_bytes(beside / name, content)
         return directory
 
 
@@ -160,7 +177,7 @@ def _file(text: str) -> RecipeFile:
 
 
 def _check_size(run_config: RunConfig) -> None:
-    size = len(base64.b64encode(zlib.compress(run_config.to_yaml().encode(), 9)))
+    size = len(run_config.to_compressed())
     if size > LARGEST:
         files = run_config.recipe.files
         largest = sorted(files, key=lambda name: -len(files[name].text))[:3]
@@ -172,7 +189,7 @@ def _check_size(run_config: RunConfig) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506  # a SafeLoader
+        content = yaml.load(_expanded(path.read_bytes(), path), Loader=_Loader)  # noqa: S506  # a SafeLoader
     except OSError as error:
         raise ConfigError(f"The run config {path} cannot be read: {error.strerror}. Write one with run.py.") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
@@ -182,6 +199,20 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
+def _expanded(content: bytes, path: Path) -> bytes:
+    """YAML from either form; a mapping in YAML needs a colon, which base64 has not."""
+    if not content.strip() or not re.fullmatch(rb"[A-Za-z0-9+/=\s]+", content):
+        return content
+    decompress = zlib.decompressobj()
+    try:
+        text = decompress.decompress(base64.b64decode(content), _LARGEST_TEXT)
+    except (zlib.error, ValueError):
+        text = b""
+    if not decompress.eof:
+        raise ConfigError(f"{path} is a compressed run config that was damaged or cut off. Write it again with run.py.")
+    return text
+
+
 def _short(error: ValidationError) -> list[dict[str, Any]]:
     """The findings without whole files in them."""
     return [dict(finding) | {"input": _shown(finding["input"])} for finding in error.errors()]
@@ -189,6 +220,21 @@ def _short(error: ValidationError) -> list[dict[str, Any]]:
 
 def _shown(value: Any) -> Any:
     return value if len(repr(value)) <= 60 else f"{repr(value)[:56]} …"
+
+
+def _place(contents: Mapping[str, bytes], directory: Path) -> None:
+    """Write the files beside, then rename: that fails where another process has filled the folder, and does no harm."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    beside = directory.with_name(f".{directory.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        for name, content in contents.items():
+            write_bytes(beside / name, content)
+        beside.rename(directory)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _contents(directory: Path) -> dict[str, bytes]:

@@ -7,10 +7,8 @@ itself is in the System's stages.
 
 import argparse
 import contextlib
-import errno
 import sys
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,19 +20,16 @@ from omegaconf import OmegaConf
 from espnet3.errors import ConfigError, DataError, Espnet3Error
 from espnet3.utils.config_utils import Slots, load_slots
 from espnet3.utils.done import Decision, decide, out_of_date, unfinished, write_record
+from espnet3.utils.failures import failure_of
 from espnet3.utils.findings import Finding
 from espnet3.utils.fingerprint import recipe_digests, running
 from espnet3.utils.plan import make_plan, show_plan
 from espnet3.utils.preflight import check_directories, check_inputs, check_names, check_needs
 from espnet3.utils.recipe import Recipe, activated, recipe_name
 from espnet3.utils.recipe_files import data_sources, read_dataset_modules, read_recipe_files
-from espnet3.utils.redaction import environment_secrets, redact
 from espnet3.utils.stage_spec import SLOTS, System
 from espnet3.utils.stages_utils import run_stages
 from espnet3.utils.summary import show_summary
-
-INTERRUPTED = 130
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class Args(argparse.Namespace):
@@ -80,17 +75,12 @@ def main(args: Args, system_cls: type[Any]) -> None:
     try:
         with contextlib.chdir(args.recipe_dir), activated(args.recipe_dir):
             _main(args, system_cls)
-    except Espnet3Error as error:
-        sys.stderr.write(redact(f"error: {error}\n", environment_secrets()))
-        raise SystemExit(error.exit_code) from None
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
+    except (Exception, KeyboardInterrupt) as error:
+        failure = failure_of(error)
+        if not failure.foreseen:
             raise
-        sys.stderr.write(f"error: {error}; make room or choose another directory, then run the same command again\n")
-        raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command goes on from here\n")
-        raise SystemExit(INTERRUPTED) from None
+        sys.stderr.write(failure.text)
+        raise SystemExit(failure.exit_code) from None
 
 
 @dataclass(frozen=True)
@@ -226,8 +216,7 @@ def _parser(stages: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _redacting_excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    text = "".join(traceback.format_exception(kind, error, trace))
-    sys.stderr.write(redact(text, environment_secrets()))
+    sys.stderr.write(failure_of(error).text)
 
 
 def _say(line: str) -> None:

@@ -34,6 +34,8 @@ class StageSpec:
     """Path templates such as `{training_config.data_dir}`: must exist, or be made by an earlier stage of the run."""
     outputs: tuple[str, ...] = ()
     """Path templates of what must exist when the stage is done."""
+    pieces: tuple[str, ...] = ()
+    """Path templates of where a stage that can be divided keeps what its shards have finished, until it is merged."""
 
 
 class System(Protocol):

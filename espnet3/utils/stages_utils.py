@@ -19,6 +19,7 @@ from espnet3.errors import ConfigError, Espnet3Error
 from espnet3.utils.done import remove_record
 from espnet3.utils.findings import nearest
 from espnet3.utils.logging_utils import StageLog, logging_to, rank
+from espnet3.utils.shard import current_shard
 from espnet3.utils.stage_spec import SLOTS, System, spec_of
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,10 @@ def _stage_log(system: System, stage: str, directory: Path) -> StageLog:
     configs = {slot: config for slot in slots if (config := getattr(system, slot)) is not None}
     training = system.training_config
     per_rank = training is not None and OmegaConf.select(training, "stage_log_mode") == "per_rank"
-    return StageLog(stage, directory, configs, per_rank)
+    shard = current_shard()
+    # Shards run side by side: each has a log of its own, the stage's is that of the merge.
+    name = f"{stage}_shard{shard.index}" if shard and not shard.is_merge else stage
+    return StageLog(name, directory, configs, per_rank)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ Scores = Mapping[str, Any]
 
 def show_summary(system: System, stages: Sequence[str]) -> None:
     """Write the summary of a run of `stages` to stdout."""
-    if "measure" in stages and (scores := _read_scores(system)):
+    if "measure" in stages and (scores := read_scores(system)):
         from rich.console import Console
 
         Console().print(_table(scores))
@@ -49,7 +49,8 @@ def _scores_file(system: System) -> Path | None:
     return Path(directory) / "metrics.json" if directory else None
 
 
-def _read_scores(system: System) -> dict[str, Scores]:
+def read_scores(system: System) -> dict[str, Scores]:
+    """The scores of each test set, as measure wrote them; empty where there are none."""
     path = _scores_file(system)
     if path is None or not path.exists():
         return {}

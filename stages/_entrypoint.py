@@ -1,0 +1,158 @@
+"""What every stage's container does: `--config` → System → one method → exit code.
+
+Each stage module and `python -m stages` end here. Which failures have which code is told by `espnet3.errors` and
+`espnet3.utils.failures`; how the process stops when it is asked to, by `_process`; running and recording a stage is the
+library's, as in a recipe's run.py.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from espnet3.errors import ConfigError, DataError, TryAgain
+from espnet3.utils.done import Decision, write_record
+from espnet3.utils.failures import failure_of
+from espnet3.utils.fingerprint import running
+from espnet3.utils.preflight import check_directories, check_inputs
+from espnet3.utils.shard import Shard, sharding
+from espnet3.utils.stage_paths import expand
+from espnet3.utils.stage_spec import slots_of, spec_of
+from espnet3.utils.stages_utils import find_stage_problems, run_stages
+from stages import _environment, _process, container_of
+from stages._outcome import Outcome
+from stages._run import Run, opened
+
+Work = Callable[[Outcome], None]
+
+
+def run(stage: str, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run `stage` with the run config that the command line names, and end the process.
+
+    Args:
+        stage: name of the stage.
+        arguments: the command line; that of the process where left out.
+    """
+    end_with(stage, lambda outcome: _run_stage(stage, config_path(stage, arguments), outcome))
+
+
+def end_with(stage: str, work: Work) -> NoReturn:
+    """Do `work` and exit with the code of what came of it, which is reported, too."""
+    os.umask(0o002)
+    outcome = Outcome(stage)
+    _process.on_stop(lambda: _tell_that_it_stopped(outcome))
+    try:
+        work(outcome)
+        outcome.exit_code = 0
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # whatever it is, it has an exit code
+        failure = failure_of(error)
+        sys.stderr.write(failure.text)
+        outcome.status = "stopped" if failure.exit_code == TryAgain.exit_code else "failed"
+        outcome.exit_code, outcome.message = failure.exit_code, failure.text
+    outcome.report()
+    raise SystemExit(outcome.exit_code)
+
+
+def config_path(command: str, arguments: Sequence[str] | None = None) -> Path:
+    """The file that `--config` names; there is no other flag.
+
+    Raises:
+        ConfigError: the command line is another.
+    """
+    parser = _Parser(
+        prog=f"python -m stages {command}",
+        description="Every setting is in the run config; the README lists what the environment may say.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the run config, in either form")
+    path: Path = parser.parse_args(arguments).config
+    return path
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}. Usage: {self.prog} --config FILE; every setting is in the run config.")
+
+
+def _run_stage(stage: str, path: Path, outcome: Outcome) -> None:
+    with opened(path) as run_:
+        if problems := find_stage_problems(run_.system_cls, stage):
+            raise ConfigError("\n".join(problems))
+        shard = _shard_of(stage)
+        decision = run_.decide([stage], [stage] if _is_forced(run_, stage) else ())[0]
+        if decision.done:
+            _say(f"{stage}: already done; ESPNET3_FORCE={stage} does it again")
+            outcome.status = "skipped"
+        else:
+            _merge_earlier(run_, stage)
+            _check(run_, stage)
+            _do(run_, decision, shard)
+            outcome.status = "done"
+        outcome.result = _result(run_, stage)
+
+
+def _shard_of(stage: str) -> Shard | None:
+    shard = _environment.shard()
+    if shard is not None and not container_of(stage).sharded:
+        raise ConfigError(
+            f"ESPNET3_SHARD_COUNT is {shard.count}, but {stage} cannot be divided: unset it. Some stages can: infer "
+            "and collect_stats."
+        )
+    return shard
+
+
+def _is_forced(run_: Run, stage: str) -> bool:
+    """A repeated attempt goes on with what the first began, whose first act is to take the done record away."""
+    if not {stage, "all"} & set(_environment.names_in("ESPNET3_FORCE")):
+        return False
+    return _environment.attempt() == 0 or run_.decide([stage])[0].finished is not None
+
+
+def _check(run_: Run, stage: str) -> None:
+    from espnet3.utils.config_checks import check_slots
+
+    findings = check_slots(run_.system_cls, run_.slots, [stage], run_.recipe_dir)
+    findings += check_directories(run_.system, [stage])
+    inputs = check_inputs(run_.system, [stage])
+    if findings or inputs:
+        kind = ConfigError if findings else DataError
+        raise kind("\n".join([f"{stage} was not started, because", *(f"  {each}" for each in [*findings, *inputs])]))
+
+
+def _do(run_: Run, decision: Decision, shard: Shard | None) -> None:
+    start = time.monotonic()
+    with running(decision.run), sharding(shard):
+        run_stages(run_.system, [decision.stage])
+    if shard is None or shard.is_merge:
+        write_record(run_.system, decision, time.monotonic() - start)
+
+
+def _merge_earlier(run_: Run, stage: str) -> None:
+    """Put together what shards of an earlier stage have left: whoever runs single stages is not left with pieces."""
+    for earlier in spec_of(run_.system, stage).after:
+        pieces = expand(spec_of(run_.system, earlier).pieces, slots_of(run_.system))
+        if any(piece.exists() for piece in pieces):
+            decision = run_.decide([earlier])[0]
+            if not decision.done:
+                _do(run_, decision, Shard(1))
+
+
+def _result(run_: Run, stage: str) -> Any:
+    from espnet3.utils.summary import read_scores
+
+    return read_scores(run_.system) if stage == "measure" else None
+
+
+def _tell_that_it_stopped(outcome: Outcome) -> None:
+    outcome.status, outcome.exit_code = "stopped", _process.STOPPED
+    outcome.message = f"{outcome.stage} was asked to stop (SIGTERM) and stopped; run again, it goes on from here\n"
+    os.write(2, outcome.message.encode())
+    outcome.report()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

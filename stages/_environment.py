@@ -1,0 +1,98 @@
+"""What the environment tells a stage's container beside its run config: every variable, and what it may say.
+
+The entrypoints ask here, and nowhere else reads these; the README's table is held to `VARIABLES` by a test. Two are for
+the library itself: `ARGO_PROGRESS_FILE` is read by `espnet3.utils.progress`, and the log's head
+(`espnet3.utils.logging_utils`) tells the image and the attempt.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from espnet3.errors import ConfigError
+from espnet3.utils.shard import Shard
+
+VARIABLES: Mapping[str, str] = {
+    "ESPNET3_SHARD_COUNT": "shards of a sharded stage (infer, collect_stats); unset or 1: the whole stage",
+    "ESPNET3_SHARD_INDEX": "which one, from 0, or `merge`; where unset, `JOB_COMPLETION_INDEX`",
+    "ESPNET3_STAGES": "plan: stages separated by commas or spaces, or `all`; any other is skipped",
+    "ESPNET3_FORCE": "stages that run although they are done; a repeated attempt goes on with what the first began",
+    "ESPNET3_PLAN_DIR": "plan: where a file per stage says `run` or `skip`; default `.runs/<hash>/plan`",
+    "ESPNET3_OUTCOME_FILE": "where a stage writes what came of it, as JSON",
+    "ESPNET3_ATTEMPT": "number of this attempt, from 0",
+    "ESPNET3_TERMINATION_LOG": "where the last lines of an error go; default `/dev/termination-log`, where it exists",
+    "ESPNET3_IMAGE": "the image's reference, for the head of the log",
+    "ESPNET3_ARGO_STATUS": "finish: how the workflow ended",
+    "ESPNET3_ARGO_FAILURES": "finish: the workflow's failed nodes, as Argo's JSON",
+    "ARGO_PROGRESS_FILE": "where progress is written, as `done/total`",
+}
+
+
+def names_in(variable: str) -> list[str]:
+    """The names that a variable lists, separated by commas or spaces."""
+    return [name for name in re.split(r"[,\s]+", os.environ.get(variable, "")) if name]
+
+
+def attempt() -> int:
+    """Number of this attempt, from 0.
+
+    Raises:
+        ConfigError: ESPNET3_ATTEMPT is no number.
+    """
+    return _number("ESPNET3_ATTEMPT", os.environ.get("ESPNET3_ATTEMPT") or "0")
+
+
+def shard() -> Shard | None:
+    """The part that this container does; None for the whole stage.
+
+    Raises:
+        ConfigError: index and count do not go together.
+    """
+    count = _number("ESPNET3_SHARD_COUNT", os.environ.get("ESPNET3_SHARD_COUNT") or "1")
+    if count <= 1:
+        return None
+    given = os.environ.get("ESPNET3_SHARD_INDEX") or os.environ.get("JOB_COMPLETION_INDEX")
+    if not given:
+        raise ConfigError(
+            f"ESPNET3_SHARD_COUNT is {count}, but neither ESPNET3_SHARD_INDEX nor JOB_COMPLETION_INDEX says which "
+            f"shard this is: give a number from 0 to {count - 1}, or `merge`."
+        )
+    if given == "merge":
+        return Shard(count)
+    index = _number("ESPNET3_SHARD_INDEX", given)
+    if index >= count:
+        raise ConfigError(
+            f"ESPNET3_SHARD_INDEX is {index}, but there are {count} shards (ESPNET3_SHARD_COUNT), counted from 0: give "
+            f"a number from 0 to {count - 1}, or `merge`."
+        )
+    return Shard(count, index)
+
+
+def path_in(variable: str) -> Path | None:
+    """The path that a variable holds; None where it is unset or empty."""
+    value = os.environ.get(variable)
+    return Path(value) if value else None
+
+
+def text_in(variable: str) -> str | None:
+    """What a variable holds; None where it is unset or empty."""
+    return os.environ.get(variable) or None
+
+
+def json_in(variable: str) -> Any:
+    """What a variable holds as JSON; its text where it is none, None where it is unset or empty."""
+    import json
+
+    value = text_in(variable)
+    try:
+        return None if value is None else json.loads(value)
+    except ValueError:
+        return value
+
+
+def _number(variable: str, value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", value):
+        raise ConfigError(f"{variable} is {value!r}; it must be a number from 0.")
+    return int(value)

@@ -1,0 +1,68 @@
+"""A run as a container finds it: its run config, its unpacked code, its System; and what of it is to be done.
+
+The entrypoint, `plan` and `finish` open a run here. All paths are relative to the working directory, the recipe's
+folder on the workspace volume; the code lies apart from it, in `.runs/<digest>/recipe`.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from espnet3.utils.done import Decision, decide
+from espnet3.utils.fingerprint import recipe_digests
+from espnet3.utils.recipe import activated, load_system
+from espnet3.utils.run_config import RunConfig
+from espnet3.utils.stage_spec import SLOTS, System
+
+
+@dataclass(frozen=True)
+class Run:
+    """An opened run; its recipe is active."""
+
+    config: RunConfig
+    folder: Path
+    """Of everything that belongs to this run and to no stage: `.runs/<digest>`."""
+
+    @property
+    def recipe_dir(self) -> Path:
+        """Where the recipe's code is."""
+        return self.folder / "recipe"
+
+    @cached_property
+    def system_cls(self) -> type[System]:
+        """The System that the run config names."""
+        return load_system(self.recipe_dir, self.config.system)
+
+    @cached_property
+    def system(self) -> System:
+        """With the configs of the run."""
+        slots = {slot: config for slot, config in self.slots.items() if config is not None}
+        return self.system_cls(**slots)
+
+    @cached_property
+    def slots(self) -> dict[str, DictConfig | None]:
+        """The resolved configs; None where the run has none."""
+        return {slot: self.config.config(slot) for slot in SLOTS}
+
+    def decide(self, stages: Sequence[str], forced: Collection[str] = ()) -> list[Decision]:
+        """What is to happen to each of `stages`, in this order."""
+        texts = {name: file.text for name, file in self.config.recipe.files.items()}
+        return decide(self.system, stages, forced, recipe_digests(texts))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Run]:
+    """Read a run config and unpack its code; in the block, the recipe is active.
+
+    Raises:
+        ConfigError: the run config is not sound.
+    """
+    config = RunConfig.load(path)
+    run = Run(config, Path(".runs") / config.digest)
+    config.unpack(run.recipe_dir)
+    with activated(run.recipe_dir):
+        yield run
