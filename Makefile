@@ -1,7 +1,7 @@
 # The project's commands; `make help` lists them. A fresh machine needs git, make and Python 3.11 or newer: the rest is installed
 # into .venv, pinned by version and hash.
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format bench requirements clean
+.PHONY: help setup demo test check format bench requirements tools cluster cluster-down cluster-test clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -48,6 +48,18 @@ requirements: setup ## Pin the dependencies of every extra anew.
 	for extra in $(EXTRAS); do \
 		$(COMPILE) --constraint requirements/dev.txt --extra $$extra pyproject.toml --output-file requirements/$$extra.txt || exit 1; \
 	done
+
+tools: setup ## Build Helm and kubeconform, which the chart's tests use, into the cache.
+	nice -n 10 $(BIN)/python -m tests.charts.programs
+
+cluster: setup ## Bring up the tests' own one-node Kubernetes, as root; the first time builds it.
+	$(BIN)/python -m tests.cluster.onenode up
+
+cluster-down: setup ## Take that cluster and everything it made down again.
+	$(BIN)/python -m tests.cluster.onenode down
+
+cluster-test: setup ## Run the cluster tests there, or in the cluster that CLUSTER_TEST_CONTEXT names.
+	CLUSTER_TEST=1 $(BIN)/python -m pytest tests/cluster
 
 clean: ## Remove what the commands made, but not the results of recipes.
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

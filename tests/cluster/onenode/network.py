@@ -1,0 +1,82 @@
+"""The cluster's bridge, its rules, and the kernel settings that it needs; `take_back` leaves the machine as it was."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.cluster.onenode.places import BRIDGE, NODE_ADDRESS, POD_NETWORK, Places
+
+SETTINGS = {"net/ipv4/ip_forward": "1"}
+FORWARD = [["FORWARD", side, BRIDGE, "-j", "ACCEPT"] for side in ("-i", "-o")]
+
+
+def prepare(places: Places) -> None:
+    """Make the bridge, which carries the node's own address, and let packets through it."""
+    remember_settings(places)
+    if not done("ip", "link", "show", BRIDGE):
+        run("ip", "link", "add", BRIDGE, "type", "bridge")
+    run("ip", "addr", "replace", f"{NODE_ADDRESS}/24", "dev", BRIDGE)
+    run("ip", "link", "set", BRIDGE, "up")
+    for name, value in SETTINGS.items():
+        (Path("/proc/sys") / name).write_text(value, encoding="ascii")
+    for rule in FORWARD:
+        if not done("iptables", "-w", "-C", *rule):
+            run("iptables", "-w", "-A", *rule)
+
+
+def remember_settings(places: Places) -> None:
+    """Keep what the kernel was set to, unless an earlier start has kept it."""
+    places.run.mkdir(parents=True, exist_ok=True)
+    kept = places.run / "settings.json"
+    if not kept.exists():
+        before = {name: (Path("/proc/sys") / name).read_text(encoding="ascii").strip() for name in SETTINGS}
+        kept.write_text(json.dumps(before), encoding="ascii")
+
+
+def take_back(places: Places) -> None:
+    """Undo `prepare`, and what kube-proxy wrote."""
+    if Path(places.program("kube-proxy")).exists():
+        done(places.program("kube-proxy"), "--cleanup")
+    for rule in FORWARD:
+        while done("iptables", "-w", "-D", *rule):
+            pass
+    remove_kubernetes_chains()
+    done("ip", "link", "delete", BRIDGE)
+    kept = places.run / "settings.json"
+    if kept.exists():
+        for name, value in json.loads(kept.read_text(encoding="ascii")).items():
+            (Path("/proc/sys") / name).write_text(value, encoding="ascii")
+
+
+def remove_kubernetes_chains() -> None:
+    """Remove the chains that the kubelet makes and that kube-proxy's cleanup leaves; no other rule is in them."""
+    for table in ("mangle", "nat", "filter"):
+        for family in ("iptables", "ip6tables"):
+            listing = subprocess.run(
+                [family, "-w", "-t", table, "-S"], capture_output=True, check=False, text=True
+            ).stdout
+            ours = [words for words in map(str.split, listing.splitlines()) if any("KUBE-" in word for word in words)]
+            for words in [words for words in ours if words[0] == "-A"]:
+                done(family, "-w", "-t", table, "-D", *(word.strip('"') for word in words[1:]))
+            for words in [words for words in ours if words[0] == "-N"]:
+                done(family, "-w", "-t", table, "-F", words[1])
+            for words in [words for words in ours if words[0] == "-N"]:
+                done(family, "-w", "-t", table, "-X", words[1])
+
+
+def plugins() -> dict[str, object]:
+    """How containerd joins a pod to the bridge; pods have no way out of the machine."""
+    addresses = {"subnet": POD_NETWORK, "rangeStart": NODE_ADDRESS.removesuffix("1") + "10"}
+    ipam = {"type": "host-local", "ranges": [[addresses]], "routes": [{"dst": "0.0.0.0/0"}]}
+    bridge = {"type": "bridge", "bridge": BRIDGE, "isGateway": True, "hairpinMode": True, "ipam": ipam}
+    return {"cniVersion": "0.4.0", "name": "espnet3", "plugins": [bridge]}
+
+
+def run(*words: str) -> None:
+    """Run a command that has to succeed."""
+    subprocess.run(words, check=True, capture_output=True)
+
+
+def done(*words: str) -> bool:
+    """Run a command and say whether it succeeded."""
+    return subprocess.run(words, check=False, capture_output=True).returncode == 0
