@@ -13,16 +13,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from espnet3.errors import ConfigError, DataError, TryAgain
+from espnet3.errors import ConfigError, TryAgain
 from espnet3.utils.done import Decision, write_record
 from espnet3.utils.failures import failure_of
 from espnet3.utils.fingerprint import running
-from espnet3.utils.preflight import check_directories, check_inputs
 from espnet3.utils.shard import Shard, sharding
 from espnet3.utils.stage_paths import expand
 from espnet3.utils.stage_spec import slots_of, spec_of
 from espnet3.utils.stages_utils import find_stage_problems, run_stages
 from stages import _environment, _process, container_of
+from stages._checks import refuse_faults
 from stages._outcome import Outcome
 from stages._run import Run, opened
 
@@ -45,6 +45,7 @@ def end_with(stage: str, work: Work) -> NoReturn:
     outcome = Outcome(stage)
     _process.on_stop(lambda: _tell_that_it_stopped(outcome))
     try:
+        _environment.enter_working_directory()
         work(outcome)
         outcome.exit_code = 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # whatever it is, it has an exit code
@@ -88,7 +89,7 @@ def _run_stage(stage: str, path: Path, outcome: Outcome) -> None:
             outcome.status = "skipped"
         else:
             _merge_earlier(run_, stage)
-            _check(run_, stage)
+            refuse_faults(run_, [stage], [stage])
             _do(run_, decision, shard)
             outcome.status = "done"
         outcome.result = _result(run_, stage)
@@ -109,17 +110,6 @@ def _is_forced(run_: Run, stage: str) -> bool:
     if not {stage, "all"} & set(_environment.names_in("ESPNET3_FORCE")):
         return False
     return _environment.attempt() == 0 or run_.decide([stage])[0].finished is not None
-
-
-def _check(run_: Run, stage: str) -> None:
-    from espnet3.utils.config_checks import check_slots
-
-    findings = check_slots(run_.system_cls, run_.slots, [stage], run_.recipe_dir)
-    findings += check_directories(run_.system, [stage])
-    inputs = check_inputs(run_.system, [stage])
-    if findings or inputs:
-        kind = ConfigError if findings else DataError
-        raise kind("\n".join([f"{stage} was not started, because", *(f"  {each}" for each in [*findings, *inputs])]))
 
 
 def _do(run_: Run, decision: Decision, shard: Shard | None) -> None:

@@ -15,6 +15,7 @@ from espnet3.errors import ConfigError
 from espnet3.utils.shard import Shard
 
 VARIABLES: Mapping[str, str] = {
+    "ESPNET3_WORKDIR": "the working directory, made where it is missing; default: the current one",
     "ESPNET3_SHARD_COUNT": "shards of a sharded stage (infer, collect_stats); unset or 1: the whole stage",
     "ESPNET3_SHARD_INDEX": "which one, from 0, or `merge`; where unset, `JOB_COMPLETION_INDEX`",
     "ESPNET3_STAGES": "plan: stages separated by commas or spaces, or `all`; any other is skipped",
@@ -28,6 +29,25 @@ VARIABLES: Mapping[str, str] = {
     "ESPNET3_ARGO_FAILURES": "finish: the workflow's failed nodes, as Argo's JSON",
     "ARGO_PROGRESS_FILE": "where progress is written, as `done/total`",
 }
+
+
+def enter_working_directory() -> None:
+    """Make ESPNET3_WORKDIR and work there; a container runtime that makes a missing one makes it as root.
+
+    Raises:
+        ConfigError: it cannot be made or entered.
+    """
+    directory = path_in("ESPNET3_WORKDIR")
+    if directory is None:
+        return
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        os.chdir(directory)
+    except OSError as error:
+        raise ConfigError(
+            f"The working directory {directory} cannot be used ({error.strerror}, as uid {os.getuid()}, groups "
+            f"{sorted(os.getgroups())}). Let one of them write to the volume; `python -m stages doctor` tells more."
+        ) from None
 
 
 def names_in(variable: str) -> list[str]:

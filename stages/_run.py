@@ -50,8 +50,12 @@ class Run:
 
     def decide(self, stages: Sequence[str], forced: Collection[str] = ()) -> list[Decision]:
         """What is to happen to each of `stages`, in this order."""
-        texts = {name: file.text for name, file in self.config.recipe.files.items()}
-        return decide(self.system, stages, forced, recipe_digests(texts))
+        return decide(self.system, stages, forced, self.digests)
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """sha256 of those of the recipe's files that count for fingerprints."""
+        return recipe_digests({name: file.text for name, file in self.config.recipe.files.items()})
 
 
 @contextmanager

@@ -105,7 +105,8 @@ def _main(args: Args, system_cls: type[Any]) -> None:
     _check(run, [decision.stage for decision in decisions if not decision.done])
     if args.dry_run:
         return
-    _warn_of_others(run, digests)
+    for line in find_warnings(run.system, args.stages, digests):
+        _say(line)
     _run_all(run, decisions)
     show_summary(run.system, args.stages)
 
@@ -155,11 +156,14 @@ def _check(run: _Run, to_run: Sequence[str]) -> None:
     _refuse(findings + inputs, ConfigError if findings else DataError)
 
 
-def _warn_of_others(run: _Run, digests: Mapping[str, str]) -> None:
-    for stage in unfinished(run.system, run.args.stages):
-        _say(f"{stage} is not asked for, but was started here and has not finished: its files may be of several runs")
-    for stage, changes in out_of_date(run.system, run.args.stages, digests).items():
-        _say(f"{stage} is not asked for, but has changed since it ran: {'; '.join(changes[:3])}")
+def find_warnings(system: System, stages: Sequence[str], files: Mapping[str, str]) -> list[str]:
+    """What should be known of the stages that `stages` build on but that are not asked for; `files` as in `decide`."""
+    started = "is not asked for, but was started here and has not finished: its files may be of several runs"
+    changed = "is not asked for, but has changed since it ran"
+    return [
+        *(f"{stage} {started}" for stage in unfinished(system, stages)),
+        *(f"{stage} {changed}: {'; '.join(each[:3])}" for stage, each in out_of_date(system, stages, files).items()),
+    ]
 
 
 def _run_all(run: _Run, decisions: Sequence[Decision]) -> None:
@@ -224,4 +228,4 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-__all__ = ["Args", "main", "parse_args"]
+__all__ = ["Args", "find_warnings", "main", "parse_args"]

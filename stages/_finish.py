@@ -1,0 +1,44 @@
+"""`python -m stages finish --config FILE`: what came of a run, on the volume and on stdout.
+
+A workflow's exit handler calls it, whether the run went well or not. What it says of stages it reads from their done
+records; how the workflow ended, it is told by the environment.
+"""
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from espnet3.utils.files import write_text
+from espnet3.utils.redaction import environment_secrets, redact
+from espnet3.utils.summary import read_scores
+from stages import _environment
+from stages._run import Run, opened
+
+
+def finish(path: Path) -> dict[str, Any]:
+    """Write `.runs/<digest>/outcome.json` and print it.
+
+    Raises:
+        ConfigError: the run config is not sound.
+    """
+    with opened(path) as run:
+        outcome = {
+            "run": run.config.digest,
+            "recipe": run.config.recipe.name,
+            "finished": datetime.now(UTC).isoformat(),
+            "status": _environment.text_in("ESPNET3_ARGO_STATUS"),
+            "failures": _environment.json_in("ESPNET3_ARGO_FAILURES"),
+            "stages": {stage: _state(run, stage) for stage in run.config.stages},
+            "results": read_scores(run.system),
+        }
+        text = redact(json.dumps(outcome, indent=2, ensure_ascii=False) + "\n", environment_secrets())
+        write_text(run.folder / "outcome.json", text)
+        sys.stdout.write(text)
+        return outcome
+
+
+def _state(run: Run, stage: str) -> dict[str, Any]:
+    decision = run.decide([stage])[0]
+    return {"done": decision.done, "finished": decision.finished, "reasons": list(decision.reasons)}
