@@ -8,7 +8,6 @@ batch's result means is the provider's and the caller's affair.
 
 import json
 import logging
-import shutil
 from bisect import bisect_left
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -21,7 +20,7 @@ from typing import Any
 from espnet3.errors import ConfigError, Espnet3Error, TryAgain
 from espnet3.parallel.pool import Report, run_tasks
 from espnet3.parallel.provider import Batch, Provider, Work
-from espnet3.utils.files import check_ownership, write_text
+from espnet3.utils.files import check_ownership, remove, write_text
 from espnet3.utils.progress import track
 
 log = logging.getLogger(__name__)
@@ -68,19 +67,18 @@ class Runner:
         """The results of all batches, in their order, after all of `count` shards were run.
 
         Raises:
-            TryAgain: shards are missing; names them.
+            TryAgain: shards are missing, or a finished batch was damaged since; names them.
         """
         if missing := [str(index) for index in range(count) if self._unfinished(index, count)]:
             raise TryAgain(
                 f"{self.label}: of {count} shards (counted from 0), these are not finished in {self.folder}: "
                 f"{', '.join(missing)}. Run them, then merge again."
             )
-        return [json.loads(self._file(number).read_bytes()) for number in range(len(self.batches))]
+        return [self._read(number) for number in range(len(self.batches))]
 
     def clean(self) -> None:
         """Forget all finished batches, also those of other fingerprints: after the results were written elsewhere."""
-        check_ownership(self.folder)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove(self.folder)
 
     @cached_property
     def batches(self) -> list[Batch]:
@@ -108,6 +106,14 @@ class Runner:
     def _finish(self, number: int) -> None:
         result = self._result(self.batches[number])
         write_text(self._file(number), json.dumps(result, ensure_ascii=False))
+
+    def _read(self, number: int) -> Any:
+        file = self._file(number)
+        try:
+            return json.loads(file.read_bytes())
+        except ValueError as error:
+            remove(file)
+            raise TryAgain(f"{file} was damaged ({error}) and removed. Run the stage again to do it anew.") from None
 
     def _unfinished(self, index: int, count: int) -> list[int]:
         return [number for number in self._shard(index, count) if not self._file(number).exists()]

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from espnet3.utils.files import write_text
+from espnet3.utils.files import remove_leftovers, write_text
 from espnet3.utils.fingerprint import Covered, StageRun, cover, differences, fingerprint_of
 from espnet3.utils.stage_paths import expand, record_path
 from espnet3.utils.stage_spec import System, slots_of, spec_of
@@ -101,6 +101,7 @@ def remove_record(system: System, stage: str) -> None:
     """A stage that starts is no longer done: whatever stops it, it runs again."""
     if path := _record_path(system, stage):
         path.unlink(missing_ok=True)
+        remove_leftovers(path.parent, nested=False, name=path.name)
 
 
 def read_record(system: System, stage: str) -> Record | None:

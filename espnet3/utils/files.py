@@ -4,23 +4,36 @@ Every stage writes through `replacing` (a file) and `replacing_dir` (a folder): 
 A stage that claims its output directory (`claim`) has each rename checked: the writer that lost the directory stops
 with `LostOwnership` before it harms a byte. There are no locks, so nothing stays behind when a process is killed. What
 is written is the callers' affair.
+
+A writer that was frozen between its last check and its rename would still get through. So a new owner first removes
+what is half written (`remove_leftovers`): the old one then has nothing left to rename, and finds that out.
 """
 
+import errno
 import os
 import re
 import secrets
 import shutil
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
 from espnet3.errors import LostOwnership
 
 OWNER_FILE = ".owner"
+PUT_BACK_SECONDS = 0.2
+"""How long an owner's file that is gone may come back: see `_release`."""
 _TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.tmp")
+
+Claims = Mapping[Path, str]
+"""Directories with the token that their owner file holds while they are ours."""
+
 _claims: ContextVar[dict[Path, str] | None] = ContextVar("claims", default=None)
+_of_process: dict[Path, str] = {}
+"""The claims that count in a thread which has none of its own."""
 
 
 @contextmanager
@@ -31,6 +44,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
         LostOwnership: another writer has claimed a directory above `path`.
     """
     path = Path(path)
+    check_ownership(path)  # before a folder is made, too
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = _beside(path)
     try:
@@ -50,25 +64,45 @@ def replacing(path: Path | str) -> Iterator[Path]:
 def replacing_dir(path: Path | str) -> Iterator[Path]:
     """Yield a new temporary folder beside `path`; when the block ends well, it takes the place of `path`."""
     path = Path(path)
+    check_ownership(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside, old = _beside(path), _beside(path)
+    beside = _beside(path)
     beside.mkdir()
     try:
         yield beside
-        for file in beside.rglob("*"):
+        for file in (beside, *beside.rglob("*")):
             if not file.is_symlink():  # a link is part of its folder, and may lead nowhere
                 _flush(file)
         check_ownership(path)
-        if path.exists():
-            path.rename(old)
-        beside.rename(path)
+        _put_in_place(beside, path)
         _flush(path.parent)
     except FileNotFoundError:
         check_ownership(path)
         raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+
+
+def remove(path: Path | str) -> None:
+    """Delete a file or a folder with all that is in it, if it is there.
+
+    Raises:
+        LostOwnership: another run owns it; it is as it was.
+    """
+    path = Path(path)
+    check_ownership(path)
+    taken = _beside(path)
+    try:
+        path.rename(taken)
+    except FileNotFoundError:
+        check_ownership(path)
+        return
+    try:
+        check_ownership(path)  # again: whoever was frozen after the first time holds another's file now
+    except LostOwnership:
+        _put_back(taken, path)
+        raise
+    _delete(taken)
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -89,19 +123,32 @@ def claim(*directories: Path | str) -> Iterator[None]:
 
     The last to claim wins, so a retry never waits for a node that has vanished.
     """
-    earlier = _claims.get() or {}
     tokens = {Path(directory).resolve(): _sign(Path(directory)) for directory in directories}
-    before = _claims.set(earlier | tokens)
+    of_process = dict(_of_process)
+    before = _claims.set(dict(claims()) | tokens)
+    _of_process.update(tokens)
     try:
         yield
     finally:
         _claims.reset(before)
+        _of_process.clear()
+        _of_process.update(of_process)
         for directory, token in tokens.items():
-            if _owner(directory) == token:
-                (directory / OWNER_FILE).unlink(missing_ok=True)
+            _release(directory, token)
 
 
-def remove_leftovers(directory: Path | str, nested: bool = True) -> None:
+def claims() -> Claims:
+    """The claims of this process, to be handed to one that works for it."""
+    own = _claims.get()
+    return dict(_of_process if own is None else own)
+
+
+def adopt(claims: Claims) -> None:
+    """Write under the claims of the process that this one works for: what it loses, this one has lost."""
+    _of_process.update(claims)
+
+
+def remove_leftovers(directory: Path | str, nested: bool = True, name: str = "*") -> None:
     """Delete what killed writers left half written in `directory`, which the caller owns.
 
     A writer that still lives has lost the directory; it finds its file gone and no longer the owner.
@@ -109,17 +156,15 @@ def remove_leftovers(directory: Path | str, nested: bool = True) -> None:
     Args:
         directory: where to look; it need not exist.
         nested: also in its subfolders; not where other stages own these.
+        name: only what was to become the file or folder of this name.
 
     Raises:
         LostOwnership: the caller is no longer the owner: what is there is the work of another.
     """
     find = Path(directory).rglob if nested else Path(directory).glob
-    for path in [path for path in find(".*.tmp") if _TEMPORARY.fullmatch(path.name)]:
+    for path in [path for path in find(f".{name}.*.tmp") if _TEMPORARY.fullmatch(path.name)]:
         check_ownership(path)
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        _delete(path)
 
 
 def check_ownership(path: Path | str) -> None:
@@ -129,7 +174,7 @@ def check_ownership(path: Path | str) -> None:
         LostOwnership: with the name of the directory and of its new owner.
     """
     resolved = Path(path).resolve()
-    for directory, token in (_claims.get() or {}).items():
+    for directory, token in claims().items():
         if resolved.is_relative_to(directory) and (owner := _owner(directory)) != token:
             raise LostOwnership(
                 f"{directory} now belongs to another run ({owner or 'its owner file is gone'}); this one stopped and "
@@ -155,10 +200,74 @@ def _sign(directory: Path) -> str:
 
 
 def _owner(directory: Path) -> str | None:
+    """Who owns `directory`; waits a moment for a file that is gone, because its owner may be about to get it back."""
+    deadline = time.monotonic() + PUT_BACK_SECONDS
+    while True:
+        try:
+            return (directory / OWNER_FILE).read_text(encoding="utf-8")
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ESTALE):
+                raise
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(PUT_BACK_SECONDS / 20)
+
+
+def _release(directory: Path, token: str) -> None:
+    """Remove the owner file if it is ours.
+
+    Reading and then unlinking would unlink that of a run which claims in between. So the file is taken away under
+    another name, looked at there, and given back where it is another's.
+    """
+    path = directory / OWNER_FILE
+    taken = _beside(path)
+    with suppress(OSError):
+        if path.read_text(encoding="utf-8") == token:
+            path.rename(taken)
+            if taken.read_text(encoding="utf-8") != token:
+                _put_back(taken, path)
+    taken.unlink(missing_ok=True)
+
+
+def _put_in_place(beside: Path, path: Path) -> None:
+    """Rename a folder over whatever is at `path`, which is only given up when the new one is there."""
     try:
-        return (directory / OWNER_FILE).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
+        beside.rename(path)  # a name that is free, or an empty folder
+        return
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+    old = _beside(path)
+    path.rename(old)
+    try:
+        beside.rename(path)
+    except OSError:
+        _put_back(old, path)
+        raise
+    _delete(old)
+
+
+def _put_back(taken: Path, path: Path) -> None:
+    """Give `taken` its name back, unless there is something of that name again."""
+    if not taken.is_dir():
+        try:
+            os.link(taken, path)
+            taken.unlink()
+            return
+        except FileExistsError:
+            taken.unlink()
+            return
+        except OSError:  # not every volume has hard links
+            pass
+    if not path.exists():
+        taken.rename(path)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _beside(path: Path) -> Path:
@@ -169,5 +278,8 @@ def _flush(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():  # not every volume flushes folders
+            raise
     finally:
         os.close(handle)

@@ -18,7 +18,7 @@ from espnet3.components.data.build_job import BuildJob, build_jobs
 from espnet3.components.data.dataset_reference import check_test_names, load_dataset
 from espnet3.components.data.validation import ManifestReport, Problem, check_manifest, check_splits, problem_list
 from espnet3.errors import ConfigError, DataError
-from espnet3.utils.files import check_ownership, claim, write_text
+from espnet3.utils.files import check_ownership, claim, remove, write_text
 from espnet3.utils.sections import DataConfig, DatasetReference, read_config
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ def _report(problems: list[Problem | str], data_dir: Path) -> None:
     for problem in problems:
         if problem not in errors:
             log.warning("%s", problem)
-    (data_dir / PROBLEMS_FILE).unlink(missing_ok=True)
+    remove(data_dir / PROBLEMS_FILE)
     if not errors:
         return
     if len(errors) > SHOWN:

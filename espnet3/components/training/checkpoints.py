@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from espnet3.errors import DataError
-from espnet3.utils.files import check_ownership, replacing, write_bytes, write_text
+from espnet3.utils.files import check_ownership, remove, replacing, write_bytes, write_text
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +71,13 @@ class Checkpoints:
         if any(one.epoch == epoch for one in kept):
             write_checkpoint(self.path(epoch), payload)
         self.save_last(payload)
+        self.drop_others(kept)
+
+    def drop_others(self, kept: Sequence[Kept]) -> None:
+        """Remove the epochs that are not among `kept`; what was killed before it could is made up for at the end."""
         wanted = {self.path(one.epoch) for one in kept}
         for path in set(self.folder.glob("epoch*.ckpt")) - wanted:
-            check_ownership(path)
-            path.unlink()
+            remove(path)
 
     def newest(self) -> Payload | None:
         """The newest checkpoint that loads; those that do not are renamed to `*.damaged`, with a warning."""

@@ -5,14 +5,13 @@ The training stage asks before its first work. Checkpoints of two different trai
 
 import json
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from espnet3.errors import ConfigError
-from espnet3.utils.files import check_ownership, write_text
+from espnet3.errors import ConfigError, DataError
+from espnet3.utils.files import check_ownership, remove, write_text
 from espnet3.utils.fingerprint import differences
 
 log = logging.getLogger(__name__)
@@ -43,8 +42,12 @@ def open_training(exp_dir: Path, record: TrainingRecord, resume: str, forced: bo
 
     Raises:
         ConfigError: an unfinished training of other settings is there, and `resume` is `same`.
+        DataError: the record is damaged, and the checkpoints are not of this training.
     """
-    earlier = read_record(exp_dir)
+    try:
+        earlier = read_record(exp_dir)
+    except ValueError as error:
+        earlier = None if forced else _recovered(exp_dir, record, error)
     same = earlier is not None and earlier.fingerprint == record.fingerprint
     if same and not forced:
         return not is_finished(exp_dir, record.fingerprint)
@@ -62,6 +65,26 @@ def open_training(exp_dir: Path, record: TrainingRecord, resume: str, forced: bo
     return True
 
 
+def _recovered(exp_dir: Path, record: TrainingRecord, error: ValueError) -> TrainingRecord | None:
+    """The record in the place of a damaged one: the checkpoints know their fingerprint, too."""
+    from espnet3.components.training.checkpoints import Checkpoints
+
+    path = exp_dir / FOLDER / RECORD
+    if not has_begun(exp_dir):
+        return None
+    payload = Checkpoints(exp_dir / FOLDER, 1, "min").newest()
+    if payload is None or payload["fingerprint"] != record.fingerprint:
+        raise DataError(
+            f"{path} cannot be read ({error}), and the checkpoints beside it are not of this training. Choose another "
+            "exp_tag; or start over with --force, which sets the old checkpoints aside."
+        )
+    log.warning(
+        "%s cannot be read (%s); it was written anew, because the checkpoints are of this training.", path, error
+    )
+    write_record(exp_dir, record)
+    return record
+
+
 def has_begun(exp_dir: Path) -> bool:
     """Whether there is a checkpoint to lose; a training that failed before has none."""
     return any((exp_dir / FOLDER).glob("*.ckpt"))
@@ -72,15 +95,26 @@ def is_finished(exp_dir: Path, fingerprint: str) -> bool:
     about = exp_dir / "averaged.json"
     if not about.exists() or not (exp_dir / AVERAGED).exists():
         return False
-    return bool(json.loads(about.read_text(encoding="utf-8")).get("fingerprint") == fingerprint)
+    try:
+        return bool(json.loads(about.read_text(encoding="utf-8"))["fingerprint"] == fingerprint)
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("%s cannot be read (%s): the best checkpoints are averaged again.", about, error)
+        return False
 
 
 def read_record(exp_dir: Path) -> TrainingRecord | None:
-    """The training that `exp_dir` holds."""
+    """The training that `exp_dir` holds.
+
+    Raises:
+        ValueError: the record is damaged.
+    """
     path = exp_dir / FOLDER / RECORD
     if not path.exists():
         return None
-    return TrainingRecord(**json.loads(path.read_text(encoding="utf-8")))
+    try:
+        return TrainingRecord(**json.loads(path.read_text(encoding="utf-8")))
+    except TypeError as error:
+        raise ValueError(f"it is no record: {error}") from None
 
 
 def write_record(exp_dir: Path, record: TrainingRecord) -> None:
@@ -105,8 +139,9 @@ def set_aside(exp_dir: Path) -> None:
     while (target := exp_dir / f"{FOLDER}.{number}").exists():
         number += 1
     check_ownership(folder)
-    folder.rename(target)
-    for product in PRODUCTS:
+    for product in PRODUCTS:  # first, so that whoever is killed in between sets them aside all the same
         if (exp_dir / product).exists():
-            shutil.move(exp_dir / product, target / product)
+            remove(folder / product)
+            (exp_dir / product).rename(folder / product)
+    folder.rename(target)
     log.info("The earlier training is now in %s.", target)

@@ -34,7 +34,11 @@ class Report:
     def resume(self, rows: int) -> None:
         """Go on after the first `rows` rows of metrics.csv: later ones belong to steps that are taken again."""
         path = self.exp_dir / "metrics.csv"
-        self.rows = read_metrics(path)[:rows] if path.exists() else []
+        try:
+            self.rows = read_metrics(path)[:rows] if path.exists() else []
+        except (ValueError, csv.Error) as error:
+            log.warning("%s cannot be read (%s); it begins anew.", path, error)
+            self.rows = []
 
     def add(self, row: Row) -> None:
         """Take in a row, which has `epoch` and `step`."""

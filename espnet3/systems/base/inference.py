@@ -23,7 +23,7 @@ from espnet3.parallel.threads import threads_each
 from espnet3.systems.base.config import InferenceConfig, read_config
 from espnet3.systems.base.inference_provider import InferenceProvider
 from espnet3.systems.base.inference_timing import summarise
-from espnet3.utils.files import claim, remove_leftovers, replacing_dir
+from espnet3.utils.files import claim, remove, remove_leftovers, replacing_dir
 from espnet3.utils.fingerprint import fingerprint_of, forced, stage_fingerprint
 from espnet3.utils.named_files import named_files
 
@@ -51,11 +51,11 @@ def infer(config: DictConfig | dict[str, Any]) -> None:
     with claim(settings.inference_dir):
         remove_leftovers(settings.inference_dir)
         if forced():
-            shutil.rmtree(kept, ignore_errors=True)
+            remove(kept)
         for name, ids in utterances.items():
             runner = make_runner(settings, name, work_fingerprint(config, settings, ids))
             write_test_set(settings, runner)
-        shutil.rmtree(kept, ignore_errors=True)
+        remove(kept)
 
 
 def check_outputs(settings: InferenceConfig) -> None:
@@ -132,8 +132,8 @@ def remove_others(folder: Path, keys: list[str]) -> None:
     """Remove the SCP files and artifacts of keys that are no longer asked for: they are of another run."""
     for scp in folder.glob("*.scp"):
         if scp.stem not in keys:
-            scp.unlink()
-            shutil.rmtree(scp.with_suffix(""), ignore_errors=True)
+            remove(scp)
+            remove(scp.with_suffix(""))
 
 
 def _link(file: Path, target: Path) -> None:

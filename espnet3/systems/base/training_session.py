@@ -211,6 +211,7 @@ def loop_settings(settings: TrainingConfig, fingerprint: str) -> LoopSettings:
 def finish(settings: TrainingConfig, fingerprint: str, parts: Parts, state: TrainingState) -> None:
     """Write the mean of the best checkpoints, and what it is."""
     criterion, mode = settings.best_model_criterion
+    parts.checkpoints.drop_others(state.kept)
     sound = parts.checkpoints.sound(state.kept)
     members = [{"epoch": kept.epoch, "score": kept.score} for kept in sound]
     about = {"fingerprint": fingerprint, "criterion": criterion, "mode": mode, "members": members, "step": state.step}
