@@ -1,27 +1,65 @@
 """Progress of a loop: a bar on a terminal, a log line about every ten seconds elsewhere.
 
-Stages wrap their long loops in `track`; they know nothing of the terminal.
+Stages wrap their long loops in `track`; they know nothing of the terminal, nor of the workflow that shows how far a
+stage is (`ARGO_PROGRESS_FILE`).
 """
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 log = logging.getLogger(__name__)
 
 LINE_EVERY = 10.0
 """Seconds between two log lines."""
+REPORT_EVERY = 3.0
+"""Seconds between two changes of the progress file: Argo looks at it as often."""
+_reported_at = float("-inf")
 
 T = TypeVar("T")
 
 
-def track(iterable: Iterable[T], total: int | None = None, label: str = "") -> Iterator[T]:
-    """Yield the items of `iterable` and show how far it is; `total` is their number where it is known."""
-    if sys.stdout.isatty():
-        return _bar(iterable, total, label)
-    return _lines(iterable, total, label)
+def track(
+    iterable: Iterable[T], total: int | None = None, label: str = "", within: tuple[int, int] | None = None
+) -> Iterator[T]:
+    """Yield the items of `iterable` and show how far it is.
+
+    Args:
+        iterable: what to go through.
+        total: number of items, where it is known.
+        label: what it is.
+        within: (items before, items in all) of the whole work, where this loop is a part of it.
+    """
+    shown = _bar if sys.stdout.isatty() else _lines
+    whole = within or ((0, total) if total else None)
+    return shown(_reported(iterable, *whole) if whole else iterable, total, label)
+
+
+def _reported(iterable: Iterable[T], before: int, total: int) -> Iterator[T]:
+    for count, item in enumerate(iterable, start=before + 1):
+        yield item
+        _report(count, total)
+
+
+def _report(done: int, total: int) -> None:
+    """Write `done/total` to the file that the environment names, if it names one, every few seconds and at the end."""
+    global _reported_at  # noqa: PLW0603
+    name = os.environ.get("ARGO_PROGRESS_FILE")
+    now = time.monotonic()
+    if not name or total < 1 or (now - _reported_at < REPORT_EVERY and done < total):
+        return
+    _reported_at = now
+    file = Path(name)
+    beside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_text(f"{min(done, total)}/{total}", encoding="ascii")
+        beside.replace(file)
+    except OSError as error:  # what only watches must not stop the work
+        log.debug("Progress cannot be written to %s: %s", file, error)
 
 
 def _bar(iterable: Iterable[T], total: int | None, label: str) -> Iterator[T]:

@@ -104,8 +104,9 @@ def activated(recipe_dir: Path | str) -> Iterator[None]:
     """While the block runs, `src` and `dataset` are those of `recipe_dir`; the ones before come back afterwards.
 
     A recipe's modules are imported once a process and keep their identity over all its blocks, nested ones too.
+    `recipe_dir` is as in `recipe_folder`.
     """
-    directory = Path(recipe_dir).resolve()
+    directory = recipe_folder(recipe_dir)
     outside = _own_modules()
     if _active:
         _modules[_active[-1]] = outside
