@@ -1,4 +1,4 @@
-"""The targets of pack_model and upload_model, which this version does not have yet; `BaseSystem` calls them."""
+"""The targets of pack_model and upload_model; `BaseSystem` calls them. What they do is in `espnet3.publishing`."""
 
 from typing import NoReturn
 
@@ -22,13 +22,17 @@ def pack_model(training_config: DictConfig, publication_config: DictConfig) -> N
     raise not_built("pack_model")
 
 
-def upload_model(publication_config: DictConfig) -> NoReturn:
-    """Refuse.
+def upload_model(publication_config: DictConfig) -> None:
+    """Upload what pack_model made to the model's repository on a Hub; see `publication_config.upload_model`.
 
     Raises:
-        ConfigError: always.
+        ConfigError: no repository or token is given, or the Hub refuses one of them.
+        DataError: there is no pack.
+        TryAgain: the Hub cannot be reached, is overloaded, or somebody else changed the repository.
     """
-    raise not_built("upload_model")
+    from espnet3.publishing import upload
+
+    upload.upload_model(publication_config)
 
 
 def not_built(stage: str) -> ConfigError:

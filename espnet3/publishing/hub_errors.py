@@ -1,0 +1,134 @@
+"""What a Hub's failure means: a passing fault that is worth another try, or a sentence that says what to change.
+
+`repository` wraps its calls in `explained`, the one place where errors of huggingface_hub become those of
+`espnet3.errors`; `upload` asks `is_passing` before it tries again. Knows neither folders nor commits.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from espnet3.errors import ConfigError, Espnet3Error, TryAgain
+from espnet3.utils.redaction import environment_secrets, redact
+
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""HTTP statuses that may be gone at the next try."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the messages are about."""
+
+    key: str
+    """Of the settings, such as `publication_config.upload_model`."""
+    repo: str
+    endpoint: str
+    token: str | None = None
+    """Never shown."""
+
+
+class PassingFault(TryAgain):
+    """The Hub may answer at the next try."""
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
+        """Seconds that the Hub asked to wait."""
+
+
+@contextmanager
+def explained(target: Target) -> Iterator[None]:
+    """Turn what huggingface_hub raises in the block into `PassingFault`, `ConfigError` or `TryAgain`."""
+    try:
+        yield
+    except Espnet3Error:
+        raise
+    except Exception as error:
+        meaning = _meaning(error, target)
+        if meaning is None:
+            raise
+        raise meaning from None
+
+
+def _meaning(error: BaseException, target: Target) -> Espnet3Error | None:
+    from httpx2 import TransportError
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    for each in _chain(error):
+        if isinstance(each, OfflineModeIsEnabled):
+            return ConfigError("HF_HUB_OFFLINE is set, so nothing can be uploaded: unset it, or leave this stage out.")
+        if isinstance(each, HfHubHTTPError):
+            return _of_status(each, target)
+        if isinstance(each, TransportError):
+            reason = f"{type(each).__name__}: {_clean(str(each), target)}"
+            return PassingFault(
+                f"{target.endpoint} cannot be reached or broke off ({reason}). Is the network allowed here, and is "
+                f"{target.key}.endpoint right? Then run the stage again."
+            )
+    return _of_class(error, target)
+
+
+def _of_class(error: BaseException, target: Target) -> Espnet3Error | None:
+    if isinstance(error, json.JSONDecodeError):
+        return ConfigError(f"{target.endpoint} does not answer as a Hub does. Correct {target.key}.endpoint.")
+    if isinstance(error, ValueError):
+        return ConfigError(f"{target.key}: {_clean(str(error), target)}")
+    if isinstance(error, RuntimeError):  # hf_xet's storage client has no finer class
+        reasons = ": ".join(str(each) for each in _chain(error))
+        return PassingFault(f"The storage of {target.endpoint} failed: {_clean(reasons, target)}")
+    return None
+
+
+def _of_status(error: object, target: Target) -> Espnet3Error:
+    response = error.response  # type: ignore[attr-defined]
+    status, repo = int(response.status_code), target.repo
+    said = _clean(response.headers.get("X-Error-Message") or getattr(error, "server_message", None) or "", target)
+    reason = f"({status}{': ' + said.rstrip('.') if said else ''})"
+    if status in PASSING:
+        return PassingFault(
+            f"{target.endpoint} could not answer just now {reason}. Run the stage again.", _wait(response)
+        )
+    if status == 409:
+        return TryAgain(f"{repo} is being changed by somebody else {reason}. Run the stage again.")
+    if status == 412:
+        return TryAgain(
+            f"Somebody committed to {repo} while this stage compared it {reason}; nothing was changed. Run the stage "
+            "again: it compares anew."
+        )
+    return ConfigError(
+        _cures(target).get(status, f"{target.endpoint} refused the upload to {repo} {{}}.").format(reason)
+    )
+
+
+def _cures(target: Target) -> dict[int, str]:
+    repo, key = target.repo, target.key
+    return {
+        401: (
+            f"{target.endpoint} does not accept the token {{}}: it is wrong or has expired. Make a new one with the "
+            "right to write, and set HF_TOKEN to it or log in with `hf auth login`."
+        ),
+        402: f"{target.endpoint} wants a payment for {repo} {{}}: its storage or kind of repository is not free.",
+        403: (
+            f"The token may not write to {repo} {{}}. Use one with the right to write there, or correct {key}.repo: it "
+            "is owner/name, and the owner you or an organisation of yours."
+        ),
+        404: f"{repo} or its revision is not to be found, or the token may not see it {{}}. Correct {key}.repo.",
+        413: f"A file is larger than {target.endpoint} takes {{}}. Leave it out of the pack.",
+    }
+
+
+def _wait(response: object) -> float | None:
+    given = str(response.headers.get("Retry-After", ""))  # type: ignore[attr-defined]
+    return float(given) if given.replace(".", "", 1).isdecimal() else None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _clean(text: str, target: Target) -> str:
+    shown = redact(" ".join(text.split()), environment_secrets() | ({target.token} if target.token else set()))
+    return shown[:500]

@@ -1,0 +1,105 @@
+"""`espnet3.load`: a packed model, from a folder or a Hub, as an object that turns speech into text.
+
+`espnet3.load` and `python -m espnet3.transcribe` call it. What a pack may be is `espnet3.utils.packs`'s affair, what
+happens to audio `transcriber`'s.
+"""
+
+import re
+from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from espnet3.errors import ConfigError, DataError
+from espnet3.publishing.transcriber import Recogniser, SpeechToText
+from espnet3.utils.packs import META, WEIGHTS, Pack, read_pack
+from espnet3.utils.recipe import activated
+
+BACKENDS = ("auto", "torch", "onnx", "onnx-int8")
+_ONNX_FILES = {"onnx": "model.onnx", "onnx-int8": "model.int8.onnx"}
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def load(
+    model: str | Path,
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    revision: str | None = None,
+    trust_code: bool = False,
+) -> SpeechToText:
+    """Load a packed model. Nothing of the pack is executed, unless its recipe's own code is trusted.
+
+    Args:
+        model: a folder that pack_model wrote, or `owner/name` of a repository on the Hub (that of HF_ENDPOINT).
+        backend: `torch`, `onnx` or `onnx-int8` (a quarter of the size, quicker, a little less exact), which need no
+            torch; `auto` takes torch where it is installed, else the best of the others that the pack has.
+        device: of torch: `auto` is the first GPU where there is one.
+        revision: branch, tag or commit on the Hub.
+        trust_code: run the recipe's own code where the pack has any.
+
+    Raises:
+        ConfigError: an argument is wrong, or what the backend needs is not installed.
+        DataError: there is no such model, or it is damaged or of a newer version.
+        TryAgain: the Hub cannot be reached.
+    """
+    if backend not in BACKENDS:
+        raise ConfigError(f"backend: {backend!r} is none of {', '.join(BACKENDS)}.")
+    folder = find_pack(model, revision)
+    pack = read_pack(folder, trust_code)
+    chosen = _chosen(backend, pack)
+    with _own_code(pack):
+        recogniser = _build(pack, chosen, device)
+    return SpeechToText(pack.meta, recogniser)
+
+
+def find_pack(model: str | Path, revision: str | None = None) -> Path:
+    """The folder of a model, downloaded where it is on the Hub.
+
+    Raises:
+        DataError: there is neither such a folder nor such a repository.
+        TryAgain: the Hub cannot be reached.
+    """
+    folder = Path(model)
+    if folder.is_dir():
+        return folder
+    if folder.exists() or not _REPOSITORY.fullmatch(str(model)):
+        raise DataError(
+            f"{model} is no folder of a packed model (one with {META}), nor the name of a repository (owner/name)."
+        )
+    from espnet3.publishing.download import download
+
+    return download(str(model), revision)
+
+
+def _chosen(backend: str, pack: Pack) -> str:
+    if backend != "auto":
+        return backend
+    if find_spec("torch") is not None:
+        return "torch"
+    for name, file in _ONNX_FILES.items():
+        if (pack.dir / file).is_file():
+            return name
+    raise ConfigError(f"torch is not installed, and {pack.dir} has no ONNX model. Install the extra infer.")
+
+
+def _own_code(pack: Pack) -> AbstractContextManager[None]:
+    return activated(pack.dir) if pack.meta.code and pack.trust_code else nullcontext()
+
+
+def _build(pack: Pack, backend: str, device: str) -> Recogniser:
+    from espnet3.components.training.build import build, prepare
+
+    config = pack.config()
+    recogniser = config["recogniser"]
+    try:
+        decoder = build(recogniser["decoder"], "recogniser.decoder")
+        if backend == "torch":
+            cls: Any = prepare({"_target_": recogniser["_target_"]}, "recogniser").func  # type: ignore[attr-defined]
+            built: Recogniser = cls.from_config(config, pack.file(WEIGHTS), decoder, device)
+            return built
+    except (ConfigError, DataError) as error:
+        raise DataError(f"The model in {pack.dir} cannot be built: {error}") from error
+    from espnet3.systems.asr.onnx_inference import OnnxRecogniser
+
+    return OnnxRecogniser.from_config(config, pack.file(_ONNX_FILES[backend]), decoder)

@@ -1,0 +1,255 @@
+"""Uploading a folder to a Hub that speaks the real protocol, and to one that fails."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from espnet3.errors import ConfigError, DataError, Espnet3Error, TryAgain
+from espnet3.publishing.upload import upload
+from espnet3.systems.base.publication_config import Upload
+from espnet3.systems.base.system import BaseSystem
+from espnet3.utils.stages_utils import run_stages
+from tests.hub.server import HubServer
+
+KEY = "publication_config.upload_model"
+FILES = {
+    "README.md": b"---\nlicense: mit\n---\nA model.\n",
+    "model.safetensors": bytes(range(256)) * 40,
+    ".eval_results/test.yaml": b"- value: 1\n",
+}
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Path:
+    folder = tmp_path / "pack"
+    for name, content in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def settings(hub: HubServer) -> Upload:
+    return Upload(repo="me/model", endpoint=hub.address)
+
+
+def changed(settings: Upload, **values: object) -> Upload:
+    return settings.model_copy(update=values)
+
+
+def test_upload_makes_a_private_repository_with_the_files(hub: HubServer, pack: Path, settings: Upload) -> None:
+    done = upload(pack, settings, "model", KEY)
+    assert hub.contents("me/model") == FILES
+    assert hub.repo("me/model").private
+    assert set(done.added) == set(FILES)
+
+
+def test_large_files_go_through_lfs_and_others_do_not(hub: HubServer, pack: Path, settings: Upload) -> None:
+    upload(pack, settings, "model", KEY)
+    head = hub.repo("me/model").head()
+    assert head is not None
+    assert {path: file.large for path, file in head.files.items()} == {
+        path: path.endswith(".safetensors") for path in FILES
+    }
+
+
+def test_a_space_is_made_for_gradio(hub: HubServer, pack: Path, settings: Upload) -> None:
+    upload(pack, changed(settings, repo="me/demo", private=False), "space", KEY)
+    repo = hub.repo("me/demo", "space")
+    assert (repo.sdk, repo.private) == ("gradio", False)
+    assert hub.contents("me/demo", "space") == FILES
+
+
+def test_a_second_upload_changes_nothing(hub: HubServer, pack: Path, settings: Upload) -> None:
+    upload(pack, settings, "model", KEY)
+    assert upload(pack, settings, "model", KEY).empty
+    assert len(hub.asked("POST", "/commit/")) == 1
+
+
+def test_only_what_changed_is_sent(hub: HubServer, pack: Path, settings: Upload) -> None:
+    upload(pack, settings, "model", KEY)
+    (pack / "README.md").write_bytes(b"---\nlicense: mit\n---\nBetter.\n")
+    done = upload(pack, changed(settings, commit_message="Say more"), "model", KEY)
+    assert (done.changed, done.added) == (("README.md",), ())
+    assert len(hub.asked("PUT", "/_large/")) == 1
+    assert [commit.message for commit in hub.repo("me/model").branches["main"]][-1] == "Say more"
+
+
+def test_a_revision_is_a_branch_of_its_own(hub: HubServer, pack: Path, settings: Upload) -> None:
+    upload(pack, changed(settings, revision="v2"), "model", KEY)
+    assert hub.contents("me/model", revision="v2") == FILES
+    assert hub.contents("me/model") == {}
+
+
+@pytest.mark.parametrize(
+    ("patterns", "gone"),
+    [
+        pytest.param([], set(), id="nothing unless asked"),
+        pytest.param(["*.bin"], {"old.bin"}, id="by pattern"),
+        pytest.param(["*"], {"old.bin", "notes.txt"}, id="all but the Hub's own and ours"),
+    ],
+)
+def test_remote_files_go_only_by_pattern(
+    hub: HubServer, pack: Path, settings: Upload, patterns: list[str], gone: set[str]
+) -> None:
+    others = {"old.bin", "notes.txt", ".gitattributes"}
+    old = pack.parent / "old"
+    old.mkdir()
+    for name in others:
+        (old / name).write_text(name)
+    upload(old, settings, "model", KEY)
+    done = upload(pack, changed(settings, delete_patterns=patterns), "model", KEY)
+    assert set(done.deleted) == gone
+    assert set(hub.contents("me/model")) == set(FILES) | (others - gone)
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(
+    hub: HubServer, pack: Path, settings: Upload, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    upload(pack, changed(settings, dry_run=True), "model", KEY)
+    assert not hub.hub.store.repos
+    assert {request.method for request in hub.requests} == {"GET"}
+    assert "+ model.safetensors" in caplog.text
+    assert "would be made private" in caplog.text
+
+
+PASSING = [
+    pytest.param({"status": 429, "path": "/revision/"}, id="too many requests"),
+    pytest.param({"status": 503, "path": "/repos/create"}, id="unavailable when making the repository"),
+    pytest.param({"status": 500, "path": "/commit/"}, id="server's fault at the commit"),
+    pytest.param({"status": 0, "path": "/commit/"}, id="cut before the commit"),
+    pytest.param({"status": 0, "path": "/commit/", "late": True}, id="cut after the commit"),
+    pytest.param({"status": 502, "path": "/commit/", "late": True}, id="bad gateway after the commit"),
+    pytest.param({"status": 0, "path": "/repos/create", "late": True}, id="cut after the repository was made"),
+]
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_a_passing_fault_costs_another_try(
+    hub: HubServer, pack: Path, settings: Upload, fault: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    hub.fail(**fault)  # type: ignore[arg-type]
+    upload(pack, settings, "model", KEY)
+    assert hub.contents("me/model") == FILES
+    assert len(hub.repo("me/model").branches["main"]) == 2  # the first is the Hub's own
+
+
+def test_an_interrupted_upload_goes_on(hub: HubServer, pack: Path, settings: Upload) -> None:
+    hub.fail(403, path="/commit/")
+    with pytest.raises(ConfigError):
+        upload(pack, settings, "model", KEY)
+    upload(pack, settings, "model", KEY)
+    assert hub.contents("me/model") == FILES
+    assert len(hub.asked("PUT", "/_large/")) == 1
+
+
+LASTING = [
+    pytest.param({"status": 401, "path": "/revision/"}, ConfigError, "HF_TOKEN", id="401"),
+    pytest.param({"status": 402, "path": "/repos/create"}, ConfigError, "payment", id="402"),
+    pytest.param({"status": 403, "path": "/repos/create"}, ConfigError, "may not write", id="403 creating"),
+    pytest.param({"status": 403, "path": "/commit/"}, ConfigError, "may not write", id="403 committing"),
+    pytest.param({"status": 404, "path": "/commit/"}, ConfigError, "me/model", id="404"),
+    pytest.param({"status": 409, "path": "/commit/"}, TryAgain, "somebody else", id="409"),
+    pytest.param({"status": 412, "path": "/commit/"}, TryAgain, "Somebody committed", id="412"),
+    pytest.param({"status": 418, "path": "/commit/"}, ConfigError, "418", id="another refusal"),
+    pytest.param({"status": 500, "path": "/revision/", "times": 9}, TryAgain, "just now", id="500 for good"),
+    pytest.param({"status": 429, "path": "/repos/create", "times": 9}, TryAgain, "just now", id="429 for good"),
+    pytest.param({"status": 0, "path": "/revision/", "times": 9}, TryAgain, "cannot be reached", id="cut for good"),
+]
+
+
+@pytest.mark.parametrize(("fault", "kind", "says"), LASTING)
+def test_each_refusal_is_a_sentence_with_its_exit_code(
+    hub: HubServer, pack: Path, settings: Upload, fault: dict[str, object], kind: type[Espnet3Error], says: str
+) -> None:
+    hub.fail(**fault)  # type: ignore[arg-type]
+    with pytest.raises(kind, match=says) as caught:
+        upload(pack, changed(settings, retries=1), "model", KEY)
+    assert caught.value.exit_code == kind.exit_code
+    assert str(caught.value).endswith(".") or str(caught.value).endswith("anew.")
+    assert "hf_writer" not in str(caught.value)
+
+
+def test_no_answer_at_the_port_is_a_passing_fault(pack: Path, settings: Upload) -> None:
+    with pytest.raises(TryAgain, match="cannot be reached"):
+        upload(pack, changed(settings, endpoint="http://127.0.0.1:9", retries=0), "model", KEY)
+
+
+def test_a_token_that_only_reads_may_not_write(
+    hub: HubServer, pack: Path, settings: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_reader")
+    with pytest.raises(ConfigError, match="may not write"):
+        upload(pack, settings, "model", KEY)
+
+
+def test_a_wrong_token_is_told_so(
+    hub: HubServer, pack: Path, settings: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_nobody")
+    with pytest.raises(ConfigError, match="does not accept the token") as caught:
+        upload(pack, settings, "model", KEY)
+    assert "hf_nobody" not in str(caught.value)
+
+
+def test_no_token_is_told_before_any_request(
+    hub: HubServer, pack: Path, settings: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(ConfigError, match="HF_TOKEN"):
+        upload(pack, settings, "model", KEY)
+    assert not hub.requests
+
+
+def test_a_public_repository_gets_nothing_private(hub: HubServer, pack: Path, settings: Upload) -> None:
+    upload(pack, changed(settings, private=False), "model", KEY)
+    (pack / "README.md").write_text("secret")
+    with pytest.raises(ConfigError, match="is public"):
+        upload(pack, settings, "model", KEY)
+    assert hub.contents("me/model") == FILES
+
+
+@pytest.mark.parametrize("repo", ["me/../x", "a b/c", "me/" + "x" * 200])
+def test_a_name_that_is_none_is_refused(hub: HubServer, pack: Path, settings: Upload, repo: str) -> None:
+    with pytest.raises(ConfigError, match="upload_model"):
+        upload(pack, changed(settings, repo=repo), "model", KEY)
+    assert not hub.hub.store.repos
+
+
+def test_no_repository_is_refused(pack: Path) -> None:
+    with pytest.raises(ConfigError, match="owner/name"):
+        upload(pack, Upload(), "model", KEY)
+
+
+def test_a_missing_an_empty_and_a_linked_folder_are_refused(settings: Upload, pack: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (pack / "link").symlink_to("/etc/hostname")
+    for folder, says in [(tmp_path / "none", "not exist"), (tmp_path / "empty", "is empty"), (pack, "links")]:
+        with pytest.raises(DataError, match=says):
+            upload(folder, settings, "model", KEY)
+
+
+def test_the_token_is_in_no_log(hub: HubServer, pack: Path, settings: Upload, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    hub.fail(503, path="/commit/")
+    upload(pack, settings, "model", KEY)
+    assert "hf_writer" not in caplog.text
+    assert "/_large/" not in caplog.text  # addresses of a Hub's storage carry signatures
+
+
+def test_the_stage_uploads_what_pack_model_made(hub: HubServer, pack: Path, tmp_path: Path) -> None:
+    config = {
+        "exp_dir": str(tmp_path / "exp"),
+        "pack_model": {"pack_dir": str(pack)},
+        "upload_model": {"repo": "me/model", "endpoint": hub.address, "private": False},
+    }
+    system = BaseSystem(training_config={"exp_dir": str(tmp_path / "exp")}, publication_config=config)
+    run_stages(system, ["upload_model", "upload_model"])
+    assert hub.contents("me/model") == FILES
+    logs = "".join(path.read_text() for path in (tmp_path / "exp").glob("upload_model*.log"))
+    assert "3 new" in logs
+    assert "already holds it all" in logs
+    assert "hf_writer" not in logs
