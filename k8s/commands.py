@@ -1,0 +1,52 @@
+"""What each command of `python -m k8s` does; `__main__` calls it.
+
+Flags are `flags`'s affair, objects those of `workflow` and `job`, the cluster that of `api`.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from k8s.containers import Cluster, stage_containers
+from k8s.flags import Args, config_files
+from k8s.images import read_digests
+from k8s.manifests import to_yaml
+from k8s.recipe import read_run_config
+from k8s.rules import check
+from k8s.settings import read_settings
+from k8s.values import read_profile
+
+
+def render(args: Args) -> None:
+    """Print the workflow."""
+    sys.stdout.write(to_yaml([_workflow(args)], args.line))
+
+
+def job(args: Args) -> None:
+    """Print the Job and its ConfigMap."""
+    from k8s.job import JobRequest, build_job
+
+    cluster = _cluster(args)
+    run = read_run_config(args.recipe, [args.stage], config_files(args))
+    settings = read_settings(args.recipe, run.stages)
+    container = next(stage_containers(run, settings, cluster))
+    request = JobRequest(container, run, cluster, args.merge, args.force)
+    sys.stdout.write(to_yaml(build_job(request), args.line))
+
+
+def _workflow(args: Args) -> dict[str, Any]:
+    from k8s.workflow import build_workflow
+
+    stages = [] if "all" in args.stages else args.stages
+    run = read_run_config(args.recipe, stages, config_files(args))
+    kind: Any = args.kind
+    workflow = build_workflow(run, read_settings(args.recipe, run.stages), _cluster(args), kind)
+    assert not (faults := check(workflow)), faults
+    return workflow
+
+
+def _cluster(args: Args) -> Cluster:
+    return Cluster(read_profile(args.profile), read_digests())
+
+
+COMMANDS: Mapping[str, Callable[[Args], None]] = {"render": render, "job": job}

@@ -1,0 +1,155 @@
+"""One stage as a plain Kubernetes Job: running it needs no Argo.
+
+`python -m k8s job` calls it. The Job mounts its run config from a ConfigMap that is printed with it, so one `kubectl
+apply` is enough. A stage in shards is an indexed Job; a second one (`merge`) puts the shards together.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from espnet3.errors import ConfigError
+from espnet3.utils.run_config import RunConfig
+from k8s import nodes, pods
+from k8s.containers import Cluster, StageContainer
+from k8s.manifests import plain
+from k8s.names import argo_name, recipe_slug, shortened
+from k8s.retry import job_policy
+
+FOLDER = "/espnet3"
+KEY = "run-config"
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """One stage of a run, on one cluster."""
+
+    container: StageContainer
+    run: RunConfig
+    cluster: Cluster
+    merge: bool = False
+    """Put the shards together instead of making them."""
+    force: bool = False
+    """Run it although it is done."""
+
+    @property
+    def in_shards(self) -> bool:
+        """Whether several pods each do a part."""
+        return self.container.shards > 1 and not self.merge
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Of the Job and its pods."""
+        return pods.run_labels(self.run) | pods.pod_labels(self.container)
+
+
+def build_job(request: JobRequest) -> list[dict[str, Any]]:
+    """The ConfigMap with the run config, and the Job.
+
+    Raises:
+        ConfigError: there is nothing to merge.
+    """
+    container = request.container
+    if request.merge and container.shards == 1:
+        raise ConfigError(
+            f"{container.stage} runs whole, so there is nothing to merge. Give it shards in conf/workflow.yaml, "
+            f"such as {container.stage}: {{shards: 8}}, or leave --merge out."
+        )
+    if request.merge:
+        request = replace(request, container=replace(container, gpu=0))
+    return [_config_map(request), _job(request)]
+
+
+def _config_map(request: JobRequest) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": _config_name(request), "labels": pods.run_labels(request.run)},
+        "immutable": True,
+        "data": {KEY: request.run.to_compressed()},
+    }
+
+
+def _config_name(request: JobRequest) -> str:
+    return shortened(f"{recipe_slug(request.run.recipe.name)}-{request.run.digest}")
+
+
+def _job(request: JobRequest) -> dict[str, Any]:
+    profile = request.cluster.profile
+    part = "-merge" if request.merge else ""
+    name = f"{recipe_slug(request.run.recipe.name)}-{argo_name(request.container.stage)}{part}-{request.run.digest}"
+    metadata = {"name": shortened(name), "labels": request.labels}
+    spec: dict[str, Any] = {
+        **(_shards(request) if request.in_shards else {"backoffLimit": profile.retries.limit}),
+        "podFailurePolicy": job_policy(),
+        "podReplacementPolicy": "Failed",
+        # Of the Job: a pod's own would be tried again.
+        "activeDeadlineSeconds": pods.deadline(request.container, profile),
+        "ttlSecondsAfterFinished": profile.ttl.failure,
+        "template": _pod(request),
+    }
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+
+
+def _shards(request: JobRequest) -> dict[str, Any]:
+    shards, profile = request.container.shards, request.cluster.profile
+    return {
+        "completionMode": "Indexed",
+        "completions": shards,
+        "parallelism": min(shards, profile.parallelism),
+        "backoffLimitPerIndex": profile.retries.limit,
+    }
+
+
+def _pod(request: JobRequest) -> dict[str, Any]:
+    container, cluster = request.container, request.cluster
+    profile = cluster.profile
+    of_run = {"name": "run-config", "configMap": {"name": _config_name(request)}}
+    spec: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "serviceAccountName": pods.account(container, profile),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": plain(pods.pod_security(profile)),
+        "imagePullSecrets": [{"name": name} for name in profile.images.pull_secrets],
+        "nodeSelector": nodes.node_selector(container, cluster),
+        "tolerations": nodes.tolerations(container, cluster),
+        "priorityClassName": cluster.pool(container).priority_class_name,
+        "runtimeClassName": profile.pools.gpu.runtime_class_name if container.gpu else "",
+        "terminationGracePeriodSeconds": pods.grace(container, profile),
+        "containers": [_main(request)],
+        "volumes": [*plain(pods.volumes(profile)), *plain(pods.shared_memory(container, profile)), of_run],
+    }
+    mounted = {mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
+    spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] in mounted]
+    annotations = profile.annotations.pod | pods.pod_annotations(container)
+    metadata = {"labels": request.labels} | ({"annotations": annotations} if annotations else {})
+    given = {key: value for key, value in spec.items() if value not in (None, "", {}, [])}
+    return {"metadata": metadata, "spec": given}
+
+
+def _main(request: JobRequest) -> dict[str, Any]:
+    container, profile = request.container, request.cluster.profile
+    environment = plain(pods.environment(container, request.run, request.cluster))
+    mounts = [*plain(pods.mounts(container, profile)), {"name": "run-config", "mountPath": FOLDER, "readOnly": True}]
+    return {
+        "name": "main",
+        "image": container.image,
+        "imagePullPolicy": profile.images.pull_policy,
+        "command": list(container.command),
+        "args": ["--config", f"{FOLDER}/{KEY}"],
+        "env": [*environment, *({"name": name, "value": value} for name, value in _variables(request).items())],
+        "resources": plain(pods.resources(container, profile)),
+        "volumeMounts": mounts,
+        "securityContext": plain(pods.container_security()),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def _variables(request: JobRequest) -> dict[str, str]:
+    """An indexed Job tells the shard's number itself, as JOB_COMPLETION_INDEX."""
+    variables = {"ESPNET3_FORCE": request.container.stage} if request.force else {}
+    if request.container.shards > 1:
+        variables["ESPNET3_SHARD_COUNT"] = str(request.container.shards)
+    if request.merge:
+        variables["ESPNET3_SHARD_INDEX"] = "merge"
+    return variables

@@ -1,0 +1,45 @@
+"""Names that Kubernetes and Argo accept, made in one place from the recipe's and the stages' own.
+
+Templates, tasks and labels are named here, and nowhere else; what a name stands for is the callers' affair.
+"""
+
+import hashlib
+import re
+
+LONGEST = 63
+"""Characters of a label's value, and of a name that becomes a host name."""
+
+
+def argo_name(stage: str) -> str:
+    """The name of a stage's template, task and output parameter: `create_dataset` is create-dataset."""
+    return stage.replace("_", "-")
+
+
+def recipe_slug(recipe: str) -> str:
+    """A recipe's name as part of an object's name: `digits/asr` is digits-asr."""
+    slug = re.sub(r"[^a-z0-9]+", "-", recipe.lower()).strip("-") or "recipe"
+    return slug if slug[0].isalpha() else f"r-{slug}"
+
+
+def label_value(text: str) -> str:
+    """`text` as the value of a label: `digits/asr` is digits.asr; cut to what Kubernetes allows."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", ".", text)[:LONGEST].strip("._-")
+
+
+def shortened(name: str, longest: int = LONGEST) -> str:
+    """`name`, or where it is too long its beginning and a hash of the whole."""
+    if len(name) <= longest:
+        return name
+    return f"{name[: longest - 9].rstrip('-.')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def mutex_name(claim: str, directory: str) -> str:
+    """The name of the lock on an experiment's directory, the same for every run that writes there.
+
+    Args:
+        claim: the claim of the workspace.
+        directory: the directory's absolute path in the pods.
+    """
+    slug = re.sub(r"[^a-z0-9]+", "-", directory.lower()).strip("-")
+    digest = hashlib.sha256(f"{claim}:{directory}".encode()).hexdigest()[:8]
+    return f"{slug[-(LONGEST - 9) :].strip('-')}-{digest}"

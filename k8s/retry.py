@@ -1,0 +1,79 @@
+"""Which failures a cluster repeats, derived from `espnet3.errors` for Argo and for plain Jobs alike.
+
+`templates` and `job` call it. An exception class that is a `TryAgain` is repeated, every other is not. The cluster adds
+what it does to a pod itself: a stage that was killed before its handler was in place (143), a pod that vanished, was
+evicted or was refused by its node. What used up its memory or its time would do so again.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from espnet3.errors import Espnet3Error, TryAgain
+
+KILLED_BEFORE_HANDLER = 143
+"""128 + SIGTERM."""
+KILLED = 137
+"""128 + SIGKILL: the memory limit, or a node that waits no longer."""
+DISRUPTED = (
+    "imminent node shutdown",
+    "pod deleted",
+    "node was low on resource",
+    "[Pp]reempt",
+    "[Ee]victed",
+    "Pod was rejected",
+    "node had condition",
+)
+"""What the kubelet and Argo's controller say of a pod that was taken from its stage."""
+HOPELESS = "OOMKilled|longer than the specified deadline|exceeds the (total )?limit|ephemeral storage limit"
+
+"""What they say of a pod that would come to the same end again."""
+
+
+def retryable_exit_codes() -> list[int]:
+    """Exit codes after which a stage is to be tried again: those of TryAgain and its kinds, and 143."""
+    codes = {error.exit_code for error in _kinds(Espnet3Error) if issubclass(error, TryAgain)}
+    return sorted(codes | {KILLED_BEFORE_HANDLER})
+
+
+def final_exit_codes() -> list[int]:
+    """Exit codes that end a run at once."""
+    return sorted({error.exit_code for error in _kinds(Espnet3Error) if not issubclass(error, TryAgain)})
+
+
+def argo_expression() -> str:
+    """The `retryStrategy.expression`: true where the attempt is to be repeated.
+
+    Argo gives it the status (Failed, or Error where no exit code is known), the exit code as text (-1 for none) and the
+    message of the last attempt.
+    """
+    codes = ", ".join(f"'{code}'" for code in retryable_exit_codes())
+    disrupted = "|".join(DISRUPTED)
+    return (
+        f"not (lastRetry.message matches '{HOPELESS}') and ("
+        f"lastRetry.exitCode in [{codes}, '{KILLED}'] or "
+        "(lastRetry.exitCode in ['-1', '0', ''] and "
+        f"(lastRetry.status == 'Error' or lastRetry.message matches '{disrupted}')))"
+    )
+
+
+def job_policy() -> dict[str, Any]:
+    """The `podFailurePolicy` of a Job, whose first rule that fits decides.
+
+    A disruption does not count; the exit codes of TryAgain count towards the limit; every other one ends the Job. A Job
+    cannot tell a stage that used up its memory from one that was killed (137), so it repeats neither.
+    """
+    return {
+        "rules": [
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+            {
+                "action": "FailJob",
+                "onExitCodes": {"containerName": "main", "operator": "NotIn", "values": retryable_exit_codes()},
+            },
+        ]
+    }
+
+
+def _kinds(error: type[Espnet3Error]) -> Iterator[type[Espnet3Error]]:
+    yield error
+    for kind in error.__subclasses__():
+        yield from _kinds(kind)

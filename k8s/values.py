@@ -1,0 +1,124 @@
+"""A cluster's profile: the chart's `values.yaml` with `profiles/<cluster>.yaml` laid over it, as Helm does.
+
+`read_profile` checks the whole against the chart's closed schema, so that a misspelt key is an error here as it is in
+Helm, and returns the part that workflows depend on. Defaults are in the chart's file alone; the rest of it, such as
+claims' sizes and the network policy, is Helm's affair.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from espnet3.errors import ConfigError
+from espnet3.utils.findings import nearest
+from k8s.profile import GpuPool, Profile
+
+ROOT = Path(__file__).parent.parent
+CHART = ROOT / "charts" / "espnet3"
+PROFILES = Path(__file__).parent / "profiles"
+
+
+def read_profile(name: str) -> Profile:
+    """The profile of a cluster.
+
+    Args:
+        name: one of `profiles/`, or the path of a YAML file.
+
+    Raises:
+        ConfigError: there is no such profile, or a key or value of it is wrong; all faults at once.
+    """
+    path = _locate(name)
+    overlay = _load(path)
+    defaults = _load(CHART / "values.yaml")
+    if faults := list(_faults(overlay)) or list(_faults(merged(defaults, overlay))):
+        raise ConfigError("\n  ".join([f"The profile {_shown(path)} is wrong:", *faults]))
+    profile = Profile.model_validate(merged(defaults, overlay))
+    _check_spot(profile.pools.gpu, path)
+    return profile
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below` as Helm does: mappings key by key, everything else replaced, null removes."""
+    both = dict(below)
+    for key, value in above.items():
+        old = both.get(key)
+        if value is None and not (key in below and below[key] is None):
+            both.pop(key, None)
+        else:
+            both[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return both
+
+
+def _locate(name: str) -> Path:
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+        if path.is_file():
+            return path
+        raise ConfigError(f"There is no profile {name}. Give the path of a YAML file, or one of {_known()}.")
+    path = PROFILES / f"{name}.yaml"
+    if path.is_file():
+        return path
+    near = nearest(name, [file.stem for file in PROFILES.glob("*.yaml")], likeness=0.5)
+    hint = f"Did you mean {near}? " if near else ""
+    raise ConfigError(
+        f"There is no profile {name}. {hint}There are {_known()}; a path that ends in .yaml is read, too."
+    )
+
+
+def _known() -> str:
+    return ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml")))
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is malformed YAML: {error}. Correct it.") from None
+    if not isinstance(content, dict | None):
+        raise ConfigError(f"{path} holds no mapping; write values such as device: cuda.")
+    return content or {}
+
+
+@cache
+def _validator() -> Any:
+    import json
+
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(json.loads((CHART / "values.schema.json").read_text(encoding="utf-8")))
+
+
+def _faults(content: Mapping[str, Any]) -> Iterator[str]:
+    for error in sorted(
+        _validator().iter_errors(content), key=lambda error: [str(part) for part in error.absolute_path]
+    ):
+        place = ".".join(str(part) for part in error.absolute_path)
+        if error.validator == "additionalProperties" and error.schema.get("additionalProperties") is False:
+            known = error.schema.get("properties", {})
+            yield from (_unknown(place, key, list(known)) for key in error.instance if key not in known)
+        else:
+            yield f"{place or 'the file'}: {error.message}."
+
+
+def _unknown(place: str, key: str, known: list[str]) -> str:
+    dotted = f"{place}.{key}" if place else key
+    near = nearest(key, known, likeness=0.6)
+    return f"{dotted}: there is no such key; " + (f"did you mean {near}?" if near else f"known: {', '.join(known)}.")
+
+
+def _check_spot(pool: GpuPool, path: Path) -> None:
+    """A selector's value can depend on the attempt, its key cannot."""
+    spot, on_demand = pool.spot.node_selector, pool.on_demand.node_selector
+    if pool.spot.enabled and spot.keys() != on_demand.keys():
+        raise ConfigError(
+            f"The profile {_shown(path)} is wrong: pools.gpu.spot.nodeSelector ({', '.join(spot) or 'empty'}) and "
+            f"pools.gpu.onDemand.nodeSelector ({', '.join(on_demand) or 'empty'}) must name the same labels, such as "
+            "karpenter.sh/capacity-type with spot and on-demand."
+        )

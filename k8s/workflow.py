@@ -1,0 +1,107 @@
+"""A run as one Argo Workflow: plan, then each stage that the plan says, then the exit handler.
+
+`python -m k8s render` and `submit` call it. The object holds the run config and needs nothing in the cluster but what
+the chart made. Templates are `templates`'s affair.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from hera.workflows import DAG, Parameter, Task, Workflow, WorkflowTemplate
+from hera.workflows import models as m
+
+from espnet3.utils.run_config import RunConfig
+from k8s import pods, templates
+from k8s.containers import Cluster, service_container, stage_containers
+from k8s.names import argo_name, mutex_name, recipe_slug, shortened
+from k8s.profile import Profile
+from k8s.settings import StageSettings
+
+Kind = Literal["Workflow", "WorkflowTemplate"]
+ENTRYPOINT = "recipe"
+LONGEST_NAME = 40
+"""Of a workflow, so that the names of its pods stay readable."""
+
+
+def build_workflow(
+    run: RunConfig, settings: Mapping[str, StageSettings], cluster: Cluster, kind: Kind = "Workflow"
+) -> dict[str, Any]:
+    """The Workflow or WorkflowTemplate of a run, as plain values.
+
+    Raises:
+        ConfigError: an image that there is not.
+    """
+    containers = list(stage_containers(run, settings, cluster))
+    stages = [template for container in containers for template in templates.stage_templates(container, run, cluster)]
+    plan = templates.plan_template(service_container(templates.PLAN, cluster), run, cluster)
+    finish = templates.finish_template(service_container(templates.FINISH, cluster), run, cluster)
+    workflow = _of_kind(kind, run)
+    workflow.templates = [_chain(run), plan, *stages, finish]
+    _settle(workflow, run, cluster.profile)
+    manifest: dict[str, Any] = workflow.to_dict()
+    return manifest
+
+
+def _of_kind(kind: Kind, run: RunConfig) -> Workflow:
+    name = shortened(recipe_slug(run.recipe.name), LONGEST_NAME)
+    if kind == "WorkflowTemplate":
+        return WorkflowTemplate(name=name)
+    return Workflow(generate_name=f"{name}-")
+
+
+def _chain(run: RunConfig) -> DAG:
+    """A stage that is done is skipped, and what depends on it goes on."""
+    chain = DAG(name=ENTRYPOINT)
+    given = {name: f"{{{{workflow.parameters.{name}}}}}" for name in ("stages", "force")}
+    with chain:
+        before = Task(name=templates.PLAN, template=templates.PLAN, arguments=given)
+        for stage in run.stages:
+            name = argo_name(stage)
+            task = Task(
+                name=name,
+                template=name,
+                arguments={"force": given["force"]},
+                when=f"{{{{tasks.{templates.PLAN}.outputs.parameters.{name}}}}} == run",
+            )
+            before >> task
+            before = task
+    return chain
+
+
+def _settle(workflow: Workflow, run: RunConfig, profile: Profile) -> None:
+    """What holds for the whole of a run."""
+    labels = pods.run_labels(run)
+    workflow.entrypoint = ENTRYPOINT
+    workflow.on_exit = templates.FINISH
+    workflow.arguments = [Parameter(name="stages", value="all"), Parameter(name="force", value="")]
+    workflow.labels = dict(labels)
+    workflow.annotations = _annotations(run, profile)
+    workflow.workflow_metadata = m.WorkflowMetadata(labels=dict(labels), annotations=_annotations(run, profile))
+    workflow.pod_metadata = m.Metadata(labels=dict(labels), annotations=profile.annotations.pod or None)
+    workflow.service_account_name = profile.named("stage")
+    workflow.automount_service_account_token = False
+    workflow.executor = m.ExecutorConfig(service_account_name=profile.named("executor"))
+    workflow.security_context = pods.pod_security(profile)
+    workflow.pod_spec_patch = '{"enableServiceLinks": false}'
+    workflow.image_pull_secrets = [m.LocalObjectReference(name=name) for name in profile.images.pull_secrets] or None
+    workflow.volumes = pods.volumes(profile)
+    workflow.parallelism = profile.parallelism
+    workflow.synchronization = m.Synchronization(mutexes=[m.Mutex(name=_mutex(run, profile))])
+    workflow.ttl_strategy = m.TTLStrategy(
+        seconds_after_success=profile.ttl.success, seconds_after_failure=profile.ttl.failure
+    )
+    workflow.pod_gc = m.PodGC(strategy="OnPodCompletion", delete_delay_duration=profile.ttl.pod_delete_delay)
+
+
+def _annotations(run: RunConfig, profile: Profile) -> dict[str, str]:
+    return {
+        "workflows.argoproj.io/title": f"{run.recipe.name} {', '.join(run.stages)}",
+        "espnet3.org/directory": pods.working_directory(run, profile),
+    }
+
+
+def _mutex(run: RunConfig, profile: Profile) -> str:
+    """Runs that write to one experiment come one after the other."""
+    experiment = run.slots.get("training_config", {}).get("exp_dir") or "exp"
+    directory = f"{pods.working_directory(run, profile)}/{experiment}"
+    return mutex_name(profile.workspace_claim, directory)
