@@ -1,16 +1,15 @@
-"""The digits recipe with a tiny model, run as users run it; and what it means that two runs left the same files."""
+"""The digits recipe with a tiny model, run as users run it."""
 
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
+from tests import trees
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "egs3/digits/asr"
@@ -98,46 +97,11 @@ class Digits:
 
     def files(self) -> dict[str, int]:
         """Every file with the time of its last change."""
-        return {str(path.relative_to(self.folder)): path.stat().st_mtime_ns for path in _files(self.folder)}
+        return {str(path.relative_to(self.folder)): path.stat().st_mtime_ns for path in trees.files(self.folder)}
 
     def products(self) -> dict[str, Any]:
         """What the stages made, each file as something that is equal where the files mean the same."""
-        made = (path for place in ("data", "exp") for path in _files(self.folder / place))
-        return {str(path.relative_to(self.folder)): meaning(path) for path in made if not _is_of_one_run(path)}
-
-
-def meaning(path: Path) -> Any:
-    """What must be equal of a file; all of it but where a rule for its kind says otherwise."""
-    if path.parent.name == ".done":
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return {key: record[key] for key in ("fingerprint", "covered")}
-    if path.suffix == ".ckpt":
-        # Not the bytes: a pickle tells objects that are one from objects that are equal.
-        return _plain(torch.load(path, map_location="cpu", weights_only=True))
-    if path.name == "report.html":
-        text = path.read_text(encoding="utf-8")
-        return re.sub(r'<section aria-labelledby="speed">.*?</section>', "", text, flags=re.DOTALL)
-    return path.read_bytes()
-
-
-def _plain(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {key: _plain(value) for key, value in node.items()}
-    if isinstance(node, list | tuple):
-        return [_plain(value) for value in node]
-    return (str(node.dtype), node.tolist()) if isinstance(node, torch.Tensor) else node
-
-
-def _is_of_one_run(path: Path) -> bool:
-    """Timings, logs, a killed owner's name, and TensorBoard's events, which hold times of day."""
-    of_one = path.name in ("timing.json", ".owner") or path.suffix == ".log"
-    return of_one or path.name.startswith("events.out.tfevents.")
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """Also those in folders that are links to another disk."""
-    for place, _, names in os.walk(folder, followlinks=True):
-        yield from (Path(place, name) for name in sorted(names) if not place.endswith("__pycache__"))
+        return trees.products(self.folder)
 
 
 def _copy(source: str, target: str) -> str:

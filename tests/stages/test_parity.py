@@ -1,0 +1,50 @@
+"""run.py in one process and a process per stage from a run config leave the same files."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.egs3.digits_run import STAGES, Digits
+from tests.trees import differences, read_tree
+
+pytestmark = pytest.mark.slow
+
+
+def run_stage(stage: str, place: Path, config: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"stages.{stage}", "--config", str(config)],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **env},
+    )
+
+
+def test_containers_leave_what_run_py_leaves(tmp_path: Path) -> None:
+    recipe = Digits.new(tmp_path / "recipe")
+    config = tmp_path / "elsewhere/run.yaml"
+    config.parent.mkdir()
+    config.write_text(recipe.run("--print_config").stdout, encoding="utf-8")
+    ran = recipe.run()
+    assert ran.returncode == 0, ran.stderr
+
+    place = tmp_path / "workspace/digits/asr"
+    place.mkdir(parents=True)
+    for stage in STAGES:
+        ran = run_stage(stage, place, config)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert differences(read_tree(recipe.folder), read_tree(place)) == []
+    assert sorted(path.name for path in place.iterdir()) == [".runs", "data", "exp"]
+
+    # What is done in one way is done in the other.
+    other = Digits.new(tmp_path / "other")
+    for name in ("data", "exp"):
+        (place / name).rename(other.folder / name)
+        (recipe.folder / name).rename(place / name)
+    assert other.stages_run_by() == []
+    again = run_stage("train", place, config)
+    assert (again.returncode, again.stdout) == (0, "train: already done; ESPNET3_FORCE=train does it again\n")
