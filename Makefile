@@ -40,7 +40,7 @@ bench: setup ## Measure speed, padding and memory; prints a table and JSON.
 	$(BIN)/python -m bench
 
 # setup.in names what builds the one dependency without a wheel (antlr4) and our own, so that no unpinned builder is downloaded.
-# dev is the union of the others but demo and k8s; it is pinned first, and the others agree with it.
+# dev is the union of the others; it is pinned first, and the others agree with it.
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 requirements: setup ## Pin the dependencies of every extra anew.
 	$(COMPILE) --extra dev pyproject.toml --output-file requirements/dev.txt
@@ -48,6 +48,8 @@ requirements: setup ## Pin the dependencies of every extra anew.
 	for extra in $(EXTRAS); do \
 		$(COMPILE) --constraint requirements/dev.txt --extra $$extra pyproject.toml --output-file requirements/$$extra.txt || exit 1; \
 	done
+	$(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
+		--constraint requirements/demo.txt --extra demo pyproject.toml --output-file espnet3/demo/requirements.txt
 
 tools: setup ## Build Helm and kubeconform, which the chart's tests use, into the cache.
 	nice -n 10 $(BIN)/python -m tests.charts.programs
