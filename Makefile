@@ -1,7 +1,7 @@
 # The project's commands; `make help` lists them. A fresh machine needs git, make and Python 3.11 or newer: the rest is installed
 # into .venv, pinned by version and hash.
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format bench requirements tools cluster cluster-down cluster-test clean
+.PHONY: images push smoke help setup demo test check format bench requirements tools cluster cluster-down cluster-test clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -62,6 +62,17 @@ cluster-down: setup ## Take that cluster and everything it made down again.
 
 cluster-test: setup ## Run the cluster tests there, or in the cluster that CLUSTER_TEST_CONTEXT names.
 	CLUSTER_TEST=1 $(BIN)/python -m pytest tests/cluster
+
+# ENGINE=docker|podman|buildah, BASE=<image>, DEVICE=cuda and TORCH_INDEX=<address> choose; images/README.md says what.
+DEVICE ?= cpu
+images: setup ## Build the stages' container images.
+	$(BIN)/python -m images build --device $(DEVICE) --torch-index "$(TORCH_INDEX)"
+
+push: setup ## Push the images to REGISTRY and write their digests.
+	$(BIN)/python -m images push --device $(DEVICE) --registry "$(REGISTRY)"
+
+smoke: setup ## Run the digits recipe with every stage in its own container.
+	$(BIN)/python -m images smoke --device $(DEVICE)
 
 clean: ## Remove what the commands made, but not the results of recipes.
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("espnet3", "egs3", "stages", "k8s", "bench")
+PACKAGES = ("espnet3", "egs3", "stages", "k8s", "images", "bench")
 SOURCES = [
     file
     for package in PACKAGES
