@@ -1,7 +1,7 @@
 """Helm and kubeconform, built from their pinned Go modules, and the schemas of Kubernetes' objects.
 
-`make tools` runs this once (two to five minutes); the chart's tests and the cluster's ask `program` and `schemas` for the
-results and skip where there are none. They are kept in the cache folder, under a name that changes with the pins.
+`make tools` runs this once (two to five minutes). The tests of the chart and of the cluster ask `program` and `schemas`
+for the results and skip where there are none; the cache folder keeps these under a name that changes with the pins.
 """
 
 import hashlib
