@@ -1,1 +1,27 @@
 """ESPnet3 Systems: the library. It knows neither containers nor Kubernetes; importing it costs nothing."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from espnet3.publishing.transcriber import SpeechToText
+
+__all__ = ["load"]
+
+
+def load(
+    model: "str | Path",
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    revision: str | None = None,
+    trust_code: bool = False,
+) -> "SpeechToText":
+    """A packed model that turns speech into text: `espnet3.load("owner/name")("speech.wav")`.
+
+    See `espnet3.publishing.loading.load` for the arguments and what it raises.
+    """
+    from espnet3.publishing.loading import load as load_pack
+
+    return load_pack(model, backend=backend, device=device, revision=revision, trust_code=trust_code)

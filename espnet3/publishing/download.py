@@ -26,8 +26,8 @@ def download(repo: str, revision: str | None) -> Path:
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.GatedRepoError) as error:
         at = f" at {revision}" if revision else ""
         raise DataError(
-            f"The Hub has no model {repo}{at}, or it is private and the token (HF_TOKEN, or that of its login) does not "
-            f"open it: {str(error).splitlines()[0]}"
+            f"The Hub has no model {repo}{at}, or it is private and the token (HF_TOKEN, or that of its login) "
+            f"does not open it: {str(error).splitlines()[0]}"
         ) from None
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
         raise TryAgain(f"{repo} cannot be downloaded now: {str(error).splitlines()[0]} Try again.") from None

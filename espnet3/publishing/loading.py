@@ -101,5 +101,6 @@ def _build(pack: Pack, backend: str, device: str) -> Recogniser:
     except (ConfigError, DataError) as error:
         raise DataError(f"The model in {pack.dir} cannot be built: {error}") from error
     from espnet3.systems.asr.onnx_inference import OnnxRecogniser
+    from espnet3.systems.asr.parts import build_preprocessor
 
-    return OnnxRecogniser.from_config(config, pack.file(_ONNX_FILES[backend]), decoder)
+    return OnnxRecogniser.of_parts(build_preprocessor(config), decoder, pack.file(_ONNX_FILES[backend]))

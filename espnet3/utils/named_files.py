@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-WEIGHTS = ("config.yaml", "*.safetensors")
+WEIGHTS = ("config.yaml", "*.safetensors", "*.onnx", "inference.yaml")
 """What counts of a folder."""
 
 

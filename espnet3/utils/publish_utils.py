@@ -1,6 +1,5 @@
 """The targets of pack_model and upload_model; `BaseSystem` calls them. What they do is in `espnet3.publishing`."""
 
-from typing import NoReturn
 
 from omegaconf import DictConfig
 
@@ -13,13 +12,21 @@ _INSTEAD = (
 )
 
 
-def pack_model(training_config: DictConfig, publication_config: DictConfig) -> NoReturn:
-    """Refuse.
+def pack_model(training_config: DictConfig, publication_config: DictConfig, system: str = "") -> None:
+    """Make a folder of the trained model that can be published; see `publication_config.pack_model`.
+
+    Args:
+        training_config: the slot; its `exp_dir` holds the trained model.
+        publication_config: the slot.
+        system: name of the System class, for `meta.json`.
 
     Raises:
-        ConfigError: always.
+        ConfigError: a setting is wrong, or the pack would hold what is private or what no pack may.
+        DataError: the experiment is not trained, or a file of it is damaged.
     """
-    raise not_built("pack_model")
+    from espnet3.publishing import pack_model
+
+    pack_model.pack_model(training_config, publication_config, system)
 
 
 def upload_model(publication_config: DictConfig) -> None:

@@ -23,5 +23,5 @@ def turned_positions(lengths: Tensor, size: int) -> Tensor:
     positions = torch.arange(size, device=lengths.device)[None, :]
     ends = lengths[:, None]
     turned = torch.where(positions < ends, ends - 1 - positions, positions)
-    starts = torch.arange(len(lengths), device=lengths.device)[:, None] * size
+    starts = torch.arange(lengths.shape[0], device=lengths.device)[:, None] * size
     return (turned + starts).flatten()

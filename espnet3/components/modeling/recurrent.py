@@ -66,9 +66,9 @@ def stack_frames(hidden: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     The padding has to be zero.
     """
     batch, frames, size = hidden.shape
-    if frames % 2:
-        hidden = nn.functional.pad(hidden, (0, 0, 0, 1))
-    return hidden.reshape(batch, -1, 2 * size), (lengths + 1) // 2
+    # Without a condition, so that an export to ONNX holds for any number of frames.
+    even = nn.functional.pad(hidden, (0, 0, 0, frames % 2))
+    return even.reshape(batch, -1, 2 * size), (lengths + 1) // 2
 
 
 def _lstm(input_size: int, hidden_size: int) -> nn.LSTM:

@@ -4,24 +4,21 @@ The `model` of an inference config, built by the infer stage in each process tha
 that needs torch. It loads what train left in `exp_dir`. How the model's output becomes text is the decoder's affair.
 """
 
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
-from omegaconf import OmegaConf
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from espnet3.components.data.dataset import Sample
-from espnet3.components.training.build import build, prepare
+from espnet3.components.training.build import build
 from espnet3.errors import ConfigError, DataError
-from espnet3.systems.asr.decoding.decoder import Decoder, Hypothesis
-
-_OF_TRAINING = ("augment", "feature_augment")
+from espnet3.systems.asr.decoding.decoder import Decoder, Hypothesis, arrays
+from espnet3.systems.asr.parts import build_preprocessor, check_decoder, load_training_config, output
 
 
 class Recogniser:
@@ -41,33 +38,51 @@ class Recogniser:
     def __init__(
         self, exp_dir: str, decoder: Decoder, device: str = "auto", checkpoint: str = "averaged.safetensors"
     ) -> None:
-        if not hasattr(decoder, "decode_batch"):
-            raise ConfigError(
-                f"inference_config.model.decoder needs a _target_ that builds a decoder; given: {decoder}."
-            )
+        check_decoder(decoder)
         self.decoder = decoder
         self.device = choose_device(device)
-        config = load_training_config(Path(exp_dir))
+        self._load(load_training_config(Path(exp_dir)), Path(exp_dir) / checkpoint)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], weights: Path, decoder: Decoder, device: str = "auto") -> Self:
+        """A Recogniser of a training config that is no file, and of a safetensors file anywhere.
+
+        Raises:
+            ConfigError: no such device, or the decoder is none.
+            DataError: the weights are missing, damaged, or do not fit the config.
+        """
+        check_decoder(decoder)
+        recogniser = cls.__new__(cls)
+        recogniser.decoder = decoder
+        recogniser.device = choose_device(device)
+        recogniser._load(config, weights)
+        return recogniser
+
+    def _load(self, config: dict[str, Any], weights: Path) -> None:
         self.preprocessor = build_preprocessor(config)
         model: nn.Module = build(config["model"], "training_config.model", **self.preprocessor.model_args())
-        load_weights(model, Path(exp_dir) / checkpoint)
-        self.model = model.to(self.device).eval()
+        load_weights(model, weights)
+        self.model: Any = model.to(self.device).eval()
 
-    @torch.inference_mode()
     def __call__(self, samples: Sequence[Sample]) -> list[dict[str, Any]]:
         """For each sample `hyp` (the text), `tokens` (its symbols, separated by spaces) and `score`."""
-        feats, lengths = pad([self.preprocessor.frames(sample, None) for sample in samples])
-        batch = feats.to(self.device), lengths.to(self.device)
-        hypotheses = self.decoder.decode_batch(self.model, *batch, self.preprocessor)
-        return [self._output(hypothesis) for hypothesis in hypotheses]
-
-    def _output(self, hypothesis: Hypothesis) -> dict[str, Any]:
         symbols = self.preprocessor.tokenizer.symbols
-        return {
-            "hyp": hypothesis.text,
-            "tokens": " ".join(symbols[token] for token in hypothesis.tokens),
-            "score": f"{hypothesis.score:.4f}",
-        }
+        return [output(hypothesis, symbols) for hypothesis in self.decode(samples)]
+
+    @torch.inference_mode()
+    def decode(self, samples: Sequence[Sample]) -> list[Hypothesis]:
+        """The best hypothesis of each sample."""
+        batch = self._batch(samples)
+        return self.decoder.decode_batch(self.model, *batch, self.preprocessor)
+
+    @torch.inference_mode()
+    def log_probs(self, samples: Sequence[Sample]) -> list[np.ndarray]:
+        """The CTC output of each sample, (T', V) log probabilities."""
+        return arrays(*self.model.ctc_log_probs(*self._batch(samples)))
+
+    def _batch(self, samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
+        feats, lengths = pad([self.preprocessor.frames(sample, None) for sample in samples])
+        return feats.to(self.device), lengths.to(self.device)
 
 
 def choose_device(device: str) -> torch.device:
@@ -85,31 +100,6 @@ def choose_device(device: str) -> torch.device:
             f"inference_config.model.device is {device!r}, which is not to be had here ({str(error).splitlines()[0]}). "
             "Use auto, cpu, cuda or cuda:<number>."
         ) from None
-
-
-def load_training_config(exp_dir: Path) -> dict[str, Any]:
-    """The config that train wrote.
-
-    Raises:
-        DataError: there is none: nothing was trained there.
-    """
-    path = exp_dir / "config.yaml"
-    if not path.is_file():
-        raise DataError(
-            f"{path} does not exist: there is no trained model in {exp_dir}. Run train, or correct exp_dir."
-        )
-    config = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    assert isinstance(config, dict)
-    return {str(key): value for key, value in config.items()}
-
-
-def build_preprocessor(config: dict[str, Any]) -> Any:
-    """The preprocessor of a training config, without augmentation."""
-    node = config["preprocessor"]
-    wanted = inspect.signature(prepare(node, "training_config.preprocessor")).parameters
-    names = [name for name in wanted if name not in node and name not in _OF_TRAINING and config.get(name)]
-    parts = {name: build(config[name], f"training_config.{name}") for name in names}
-    return build(node, "training_config.preprocessor", **parts)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -18,6 +18,7 @@ from espnet3.systems.base.config import InferenceConfig, MetricsConfig, Publicat
 from espnet3.systems.base.stage import StageSpec
 from espnet3.systems.base.stage_specs import STAGE_SPECS
 from espnet3.utils.stage_spec import SLOTS
+from espnet3.utils.versions import system_name
 
 Config = DictConfig | dict[str, Any] | None
 
@@ -138,7 +139,7 @@ class BaseSystem:
         publication_config = self._need("publication_config", "pack_model")
         from espnet3.utils.publish_utils import pack_model
 
-        pack_model(training_config, publication_config)
+        pack_model(training_config, publication_config, system_name(type(self)))
 
     def upload_model(self) -> None:
         """Publish what pack_model made."""

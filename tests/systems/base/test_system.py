@@ -128,7 +128,7 @@ def test_stage_without_its_config_names_the_flag(stage: str, slot: str) -> None:
         getattr(BaseSystem(), stage)()
 
 
-@pytest.mark.parametrize("stage", ["pack_model", "pack_demo", "upload_demo"])
+@pytest.mark.parametrize("stage", ["pack_demo", "upload_demo"])
 def test_publishing_says_what_works_instead(stage: str) -> None:
     with pytest.raises(ConfigError, match=f"{stage} is not built.*What works: create_dataset") as refusal:
         getattr(full_system(), stage)()

@@ -65,6 +65,6 @@ class CTCDecoder(ABC):
 
 
 def arrays(tensor: Any, lengths: Any) -> list[np.ndarray]:
-    """Each utterance's part of a (B, T, ...) torch tensor, without padding, as float32."""
-    padded = tensor.float().cpu().numpy()
+    """Each utterance's part of a (B, T, ...) tensor, of torch or numpy, without padding, as float32."""
+    padded = tensor if isinstance(tensor, np.ndarray) else tensor.float().cpu().numpy()
     return [array[:length] for array, length in zip(padded, lengths.tolist(), strict=True)]

@@ -34,11 +34,9 @@ class AuxiliaryRescorer:
                 "AuxiliaryRescorer needs a model with an auxiliary output (training_config.auxiliary_tokenizer). Name "
                 "the decoder inside it directly."
             )
-        layers = model.encode_layers(feats, lengths)
-        main, lower = layers[-1], layers[model.auxiliary_layer - 1]
-        tokens = arrays(model.ctc(main.hidden), main.lengths)
-        sounds = arrays(model.auxiliary(lower.hidden), lower.lengths)
-        return [self._best(*pair, preprocessor) for pair in zip(tokens, sounds, strict=True)]
+        main, lower = model.ctc_and_auxiliary_log_probs(feats, lengths)
+        pairs = zip(arrays(*main), arrays(*lower), strict=True)
+        return [self._best(*pair, preprocessor) for pair in pairs]
 
     def _best(self, log_probs: np.ndarray, sounds: np.ndarray, preprocessor: Any) -> Hypothesis:
         found = self.decoder.n_best(log_probs, preprocessor.tokenizer)

@@ -123,10 +123,8 @@ class Sounds:
 
 
 def layered_model(main: np.ndarray, lower: np.ndarray) -> SimpleNamespace:
-    layers = [SimpleNamespace(hidden=batch(array)[0], lengths=batch(array)[1]) for array in (lower, main)]
-    return SimpleNamespace(
-        encode_layers=lambda feats, lengths: layers, ctc=lambda x: x, auxiliary=lambda x: x, auxiliary_layer=1
-    )
+    outputs = batch(main), batch(lower)
+    return SimpleNamespace(ctc_and_auxiliary_log_probs=lambda feats, lengths: outputs, auxiliary=True)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 5.0])

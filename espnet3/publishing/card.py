@@ -1,0 +1,173 @@
+"""The model card of a pack: README.md with the metadata that the Hub reads, and `.eval_results/` for its benchmarks.
+
+`pack_model` calls it. Every number stands in metrics.json or meta.json; nothing is written down twice by hand.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from espnet3.errors import ConfigError
+from espnet3.systems.base.config import PublicationConfig
+
+METRICS = ("wer", "cer")
+NAMES = {"wer": "WER", "cer": "CER"}
+Results = Mapping[str, Mapping[str, Any]]
+About = Mapping[str, Any]
+
+_USAGE = """## Use
+
+With espnet3 and its extra `infer` installed (`publish`, too, to get the model from the Hub):
+
+```python
+import espnet3
+
+model = espnet3.load("{name}")
+print(model("speech.wav"))               # a file
+print(model(samples, 16000))             # an array of samples and its rate
+print(model(["one.wav", "two.wav"]))     # several
+```
+
+or `python -m espnet3.transcribe {name} speech.wav`. The model takes audio of {rate} Hz; other audio is resampled.
+Loading it runs no code of this repository{code}, and checks every file against `SHA256SUMS`.
+"""
+
+
+def card(settings: PublicationConfig, about: About, results: Results) -> str:
+    """README.md: metadata, then what a stranger wants to know."""
+    header = yaml.safe_dump(_metadata(settings, about, results), sort_keys=False, allow_unicode=True, width=1000)
+    sections = [section.strip() for section in _sections(settings, about, results) if section.strip()]
+    return f"---\n{header}---\n\n" + "\n\n".join(sections) + "\n"
+
+
+def eval_results(settings: PublicationConfig, results: Results) -> dict[str, str]:
+    """Files of `.eval_results/` by name: scores on the benchmarks that the config names.
+
+    Source: https://huggingface.co/docs/hub/eval-results.
+
+    Raises:
+        ConfigError: there is no such score.
+    """
+    files = {}
+    for number, each in enumerate(settings.pack_model.benchmarks):
+        value = results.get(each.test_set, {}).get(each.metric)
+        if value is None:
+            raise ConfigError(
+                f"publication_config.pack_model.benchmarks.{number}: metrics.json has no {each.metric} of the test set "
+                f"{each.test_set}. Run measure, or correct the names."
+            )
+        entry = {"dataset": {"id": each.dataset, "task_id": each.task_id}, "value": value}
+        files[f".eval_results/{each.test_set}_{each.metric}.yaml"] = yaml.safe_dump([entry], sort_keys=False)
+    return files
+
+
+def _metadata(settings: PublicationConfig, about: About, results: Results) -> dict[str, Any]:
+    asked = settings.pack_model
+    metadata: dict[str, Any] = {
+        "language": asked.language,
+        "license": asked.licence,
+        "library_name": "espnet3",
+        "pipeline_tag": about["task"],
+        "tags": ["espnet3", "audio", "speech-recognition", *asked.tags],
+        "metrics": [metric for metric in METRICS if any(metric in scores for scores in results.values())],
+    }
+    if asked.licence == "other" and asked.licence_file:
+        metadata |= {"license_name": "see-license", "license_link": "LICENSE"}
+    if results:
+        metadata["model-index"] = [{"name": about["title"], "results": list(_index(settings, about, results))}]
+    return {key: value for key, value in metadata.items() if value}
+
+
+def _index(settings: PublicationConfig, about: About, results: Results) -> Iterator[dict[str, Any]]:
+    corpus = settings.pack_model.dataset or str(about["recipe"]).partition("/")[0]
+    for test_set, scores in results.items():
+        yield {
+            "task": {"type": about["task"], "name": "Speech recognition"},
+            "dataset": {"type": corpus.lower().replace(" ", "-"), "name": f"{corpus} ({test_set})", "split": test_set},
+            "metrics": [
+                {"type": metric, "value": scores[metric], "name": NAMES[metric]}
+                for metric in METRICS
+                if metric in scores
+            ],
+        }
+
+
+def _sections(settings: PublicationConfig, about: About, results: Results) -> Iterator[str]:
+    asked = settings.pack_model
+    yield f"# {about['title']}\n\n{asked.description}"
+    yield _results_section(results)
+    name = settings.upload_model.repo or "path/to/this/folder"
+    code = " (but its recipe's own, where you load it with `trust_code=True`)" if asked.code else ""
+    yield _USAGE.format(name=name, rate=about["sample_rate"], code=code) + _example(about) + _onnx(about, name)
+    yield f"## Training data\n\n{asked.data}" if asked.data else ""
+    yield f"## Limits\n\n{asked.limits}" if asked.limits else ""
+    yield _origin(about)
+    yield _licence(settings)
+
+
+def _results_section(results: Results) -> str:
+    rows = [row for test_set, scores in results.items() for row in _rows(test_set, scores)]
+    if not rows:
+        return ""
+    intervals = sorted(
+        {str(scores[f"{m}_interval"]) for scores in results.values() for m in METRICS if f"{m}_interval" in scores}
+    )
+    table = "\n".join(["| test set | utterances | metric | % | interval |", "|---|---|---|---|---|", *rows])
+    return f"## Results\n\n{table}\n\nIntervals: {'; '.join(intervals)}. All values are in `metrics.json`."
+
+
+def _rows(test_set: str, scores: Mapping[str, Any]) -> Iterator[str]:
+    for metric in METRICS:
+        if metric in scores:
+            low, high = scores.get(f"{metric}_low"), scores.get(f"{metric}_high")
+            interval = f"{low:.2f} to {high:.2f}" if low is not None and high is not None else ""
+            utterances = scores.get(f"{metric}_utterances", "")
+            yield f"| {test_set} | {utterances} | {NAMES[metric]} | {scores[metric]:.2f} | {interval} |"
+
+
+def _example(about: About) -> str:
+    example = about.get("example")
+    if not example:
+        return ""
+    return (
+        f"\nWhen this pack was made, it heard “{example['hypothesis']}” in the test utterance "
+        f"`{example['utterance']}`, of which the reference is “{example['reference']}”.\n"
+    )
+
+
+def _onnx(about: About, name: str) -> str:
+    onnx = about.get("onnx")
+    if not onnx:
+        return ""
+    lines = ["", "### Without torch", "", "```python"]
+    backends = {"float32": "onnx", "int8": "onnx-int8"}
+    lines += [f'model = espnet3.load("{name}", backend="{backends[precision]}")' for precision in onnx]
+    lines += ["```", "", "| file | MB | hypotheses that differ from torch's | WER, % (torch) |", "|---|---|---|---|"]
+    for each in onnx.values():
+        compared = f"{each['differing']} of {each['utterances']}" if "utterances" in each else "not compared"
+        rates = f"{each['wer']:.2f} ({each['wer_torch']:.2f})" if "wer" in each else ""
+        lines.append(f"| `{each['file']}` | {each['bytes'] / 1e6:.1f} | {compared} | {rates} |")
+    return "\n".join(lines) + "\n"
+
+
+def _origin(about: About) -> str:
+    checkpoint = about.get("checkpoint", {})
+    members = len(checkpoint.get("members", []))
+    averaged = f", the mean of the {members} best checkpoints" if members > 1 else ""
+    system = about["system"].rpartition(".")[2] or "its System"
+    return (
+        f"## Origin\n\n{about['parameters'] / 1e6:.2f} million parameters{averaged}. Recipe `{about['recipe']}` "
+        f"with `{system}`, espnet3 {about['espnet3']}, commit `{about['git_commit']}`, seed {about['seed']}; "
+        "`meta.json` has the versions of all that took part, `inference.yaml` the model and its decoder."
+    )
+
+
+def _licence(settings: PublicationConfig) -> str:
+    asked = settings.pack_model
+    where = ", see [LICENSE](LICENSE)" if asked.licence_file else ""
+    named = "under terms of its own" if asked.licence == "other" else asked.licence
+    return f"## Licence\n\nThe weights: {named}{where}."
+
+
+__all__ = ["card", "eval_results"]

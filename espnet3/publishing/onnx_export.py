@@ -1,0 +1,142 @@
+"""Exporting a packed CTC model to ONNX, and holding the result to the original on the test sets.
+
+`trial` calls it where the publication config asks for an export. `OnnxRecogniser` runs the files. In the int8
+model only matrix products and recurrences are in 8 bits: convolutions are slower so.
+"""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from espnet3.components.data.dataset import Sample
+from espnet3.errors import ConfigError, DataError
+from espnet3.publishing.transcriber import SpeechToText
+from espnet3.systems.asr.inference import Recogniser
+from espnet3.systems.asr.models.ctc_model import CTCModel, edit_distance
+from espnet3.systems.asr.onnx_inference import AUXILIARY_OUTPUTS, INPUTS, OUTPUTS, VARIANTS, OnnxRecogniser
+from espnet3.utils.progress import track
+
+log = logging.getLogger(__name__)
+
+OPSET = 17
+IN_8_BITS = ["MatMul", "Gemm", "LSTM"]
+
+
+class _Outputs(nn.Module):
+    """Frames to log probabilities, and those of the auxiliary tokens where the model has them."""
+
+    def __init__(self, model: CTCModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        """(B, T, D) frames of (B,) lengths."""
+        if self.model.auxiliary is None:
+            return self.model.ctc_log_probs(feats, lengths)
+        main, lower = self.model.ctc_and_auxiliary_log_probs(feats, lengths)
+        return (*main, *lower)
+
+
+def export(model: SpeechToText, pack: Path, int8: bool, samples: Sequence[Sample]) -> dict[str, Any]:
+    """Write `model.onnx` and, where asked for, `model.int8.onnx` into `pack`; what `meta.json` says of them.
+
+    Raises:
+        ConfigError: the model or its decoder is none that ONNX can run.
+        DataError: the float32 model recognises something else than the original on a test set.
+    """
+    original = model.recogniser
+    if not isinstance(original, Recogniser) or not isinstance(original.model, CTCModel):
+        raise ConfigError("publication_config.pack_model.onnx: only models with a CTC output can be exported.")
+    path = pack / VARIANTS["float32"]
+    write_onnx(original.model, original.preprocessor.features.size, path)
+    if int8:
+        quantise(path, pack / VARIANTS["int8"])
+    chosen = ["float32", "int8"] if int8 else ["float32"]
+    return compare(original, {name: pack / VARIANTS[name] for name in chosen}, samples)
+
+
+def write_onnx(model: CTCModel, input_size: int, path: Path) -> None:
+    """Write the model at `path`, for any number of utterances and frames."""
+    outputs = OUTPUTS if model.auxiliary is None else (*OUTPUTS, *AUXILIARY_OUTPUTS)
+    axes = {name: {0: "utterances", 1: name} for name in (INPUTS[0], *outputs[::2])}
+    axes |= {name: {0: "utterances"} for name in (INPUTS[1], *outputs[1::2])}
+    example = torch.zeros(2, 150, input_size), torch.tensor([150, 111])
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # of tracing, whose result is compared below
+        torch.onnx.export(
+            _Outputs(model).eval(),
+            example,
+            str(path),
+            input_names=list(INPUTS),
+            output_names=list(outputs),
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,  # the newer exporter needs further packages
+        )
+    model.eval()
+
+
+def quantise(path: Path, target: Path) -> None:
+    """Write the model at `path` with weights of 8 bits to `target`."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    logging.disable(logging.WARNING)  # it advises, on the root logger
+    try:
+        quantize_dynamic(path, target, weight_type=QuantType.QInt8, op_types_to_quantize=IN_8_BITS)
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def compare(original: Recogniser, paths: dict[str, Path], samples: Sequence[Sample]) -> dict[str, Any]:
+    """Decode the test sets with every model, one utterance at a time.
+
+    Returns:
+        By precision: file, bytes, and, where there are test sets, how many hypotheses differ and the word error rates.
+
+    Raises:
+        DataError: a hypothesis of the float32 model differs.
+    """
+    models = {name: _recogniser(original, path) for name, path in paths.items()}
+    errors = dict.fromkeys(("torch", *models), 0)
+    differing = dict.fromkeys(models, 0)
+    words = 0
+    for sample in track(samples, len(samples), "onnx"):
+        reference = sample["text"].split()
+        words += len(reference)
+        expected = original.decode([sample])[0].text
+        errors["torch"] += _word_errors(expected, reference)
+        for name, model in models.items():
+            text = model.decode([sample])[0].text
+            differing[name] += text != expected
+            errors[name] += _word_errors(text, reference)
+    if differing["float32"]:
+        raise DataError(
+            f"The exported model recognises {differing['float32']} of {len(samples)} test utterances otherwise than "
+            "the original. Leave out publication_config.pack_model.onnx."
+        )
+    found: dict[str, Any] = {}
+    for name, path in paths.items():
+        found[name] = {"file": path.name, "bytes": path.stat().st_size}
+        if words:
+            rates = {"wer": _rate(errors[name], words), "wer_torch": _rate(errors["torch"], words)}
+            found[name] |= {"utterances": len(samples), "differing": differing[name], **rates}
+    log.info("ONNX: %s", found)
+    return found
+
+
+def _recogniser(original: Recogniser, path: Path) -> OnnxRecogniser:
+    return OnnxRecogniser.of_parts(original.preprocessor, original.decoder, path)
+
+
+def _word_errors(text: str, reference: list[str]) -> int:
+    ids = {word: number for number, word in enumerate(sorted({*text.split(), *reference}))}
+    return edit_distance([ids[word] for word in text.split()], [ids[word] for word in reference])
+
+
+def _rate(errors: int, words: int) -> float:
+    return round(100.0 * errors / words, 4)

@@ -1,0 +1,154 @@
+"""The pack_model stage: a trained experiment to a folder that can be published.
+
+`espnet3.utils.publish_utils.pack_model` calls it. The same experiment gives the same bytes: nothing here knows the time
+or the machine. The new pack is tried before it takes the old one's place, which it does whole or not at all.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from espnet3.errors import ConfigError
+from espnet3.publishing.card import card, eval_results
+from espnet3.publishing.collect import write_parts
+from espnet3.publishing.privacy import refuse_private
+from espnet3.publishing.trial import try_pack
+from espnet3.systems.asr.parts import build_preprocessor, load_training_config
+from espnet3.systems.base.config import PublicationConfig, read_config
+from espnet3.utils.files import claim, replacing_dir
+from espnet3.utils.fingerprint import fingerprint_of
+from espnet3.utils.packs import CARD, KIND, META, SCHEMA_VERSION, SUMS, WEIGHTS, read_pack, sha256
+from espnet3.utils.recipe import recipe_name
+from espnet3.utils.versions import git_commit, installed_versions, package_version
+
+log = logging.getLogger(__name__)
+
+TASK = "automatic-speech-recognition"
+RESULTS = "metrics.json"
+
+
+def pack_model(training_config: DictConfig, publication_config: DictConfig, system: str = "") -> None:
+    """Write the pack of a trained experiment to `pack_model.pack_dir`.
+
+    Args:
+        training_config: the slot; `exp_dir` holds the trained model.
+        publication_config: the slot.
+        system: name of the System class.
+
+    Raises:
+        ConfigError: a setting is wrong, or the pack would hold what is private or what no pack may.
+        DataError: the experiment is not trained, or a file of it is damaged.
+    """
+    settings = read_config(PublicationConfig, publication_config, "publication_config")
+    exp_dir = Path(OmegaConf.select(training_config, "exp_dir"))
+    training = load_training_config(exp_dir)
+    folder = Path(settings.pack_model.pack_dir)
+    _refuse_foreign(folder)
+    with claim(folder):
+        with replacing_dir(folder) as pack:
+            config = write_parts(settings, training, exp_dir, pack)
+            about = _about(settings, training, exp_dir, system)
+            about |= {"sample_rate": build_preprocessor(training).features.sample_rate, "parameters": _parameters(pack)}
+            results = _results(settings, pack)
+            _write_json(pack / META, about)
+            write_sums(pack)
+            about |= try_pack(settings, training, pack)
+            _write_json(pack / META, about)
+            for name, text in eval_results(settings, results).items():
+                (pack / name).parent.mkdir(exist_ok=True)
+                (pack / name).write_text(text, encoding="utf-8")
+            (pack / CARD).write_text(card(settings, about, results), encoding="utf-8")
+            write_sums(pack)
+            refuse_private(pack)
+            read_pack(pack, trust_code=True)
+        _remove_leftovers(folder)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    log.info(
+        "%s: %d files, %.1f MB; model %s.",
+        folder,
+        sum(1 for _ in folder.rglob("*")),
+        size / 1e6,
+        config["model"]["_target_"],
+    )
+
+
+def write_sums(pack: Path) -> None:
+    """Write the sha256 of every file but the card, in the format of sha256sum."""
+    names = sorted(path.relative_to(pack).as_posix() for path in pack.rglob("*") if path.is_file())
+    lines = [f"{sha256(pack / name)}  {name}\n" for name in names if name not in (CARD, SUMS)]
+    (pack / SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """A folder that holds something else than a pack is not ours to replace."""
+    if folder.exists() and not (folder / META).is_file() and any(path.name != ".owner" for path in folder.iterdir()):
+        raise ConfigError(
+            f"publication_config.pack_model.pack_dir: {folder} holds files that are no pack; they would be replaced. "
+            "Choose another folder, or move them away."
+        )
+
+
+def _about(settings: PublicationConfig, training: Mapping[str, Any], exp_dir: Path, system: str) -> dict[str, Any]:
+    asked = settings.pack_model
+    averaged = (exp_dir / asked.checkpoint).with_suffix(".json")
+    checkpoint = json.loads(averaged.read_text(encoding="utf-8")) if averaged.is_file() else {}
+    recipe = Path(settings.recipe_dir)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": KIND,
+        "task": TASK,
+        "system": system,
+        "title": asked.title or settings.exp_tag,
+        "recipe": recipe_name(recipe),
+        "experiment": settings.exp_tag,
+        "language": asked.language,
+        "licence": asked.licence,
+        "data": {"corpus": asked.dataset, "description": asked.data},
+        "code": asked.code,
+        "espnet3": package_version(),
+        "versions": installed_versions(),
+        "git_commit": git_commit(recipe),
+        "config_sha256": fingerprint_of(training),
+        "seed": training.get("seed"),
+        "checkpoint": {key: checkpoint[key] for key in ("criterion", "mode", "step", "members") if key in checkpoint},
+    }
+
+
+def _parameters(pack: Path) -> int:
+    """Values in the weights, from the header alone."""
+    with (pack / WEIGHTS).open("rb") as handle:
+        header = json.loads(handle.read(int.from_bytes(handle.read(8), "little")))
+    total = 0
+    for name, entry in header.items():
+        if name != "__metadata__":
+            size = 1
+            for length in entry["shape"]:
+                size *= length
+            total += size
+    return total
+
+
+def _results(settings: PublicationConfig, pack: Path) -> dict[str, dict[str, Any]]:
+    """The scores that measure wrote, which go along as they are; none where there are none."""
+    path = Path(settings.inference_dir) / RESULTS if settings.inference_dir else None
+    if path is None or not path.is_file():
+        log.warning("There is no %s: the card has no results. Run infer and measure first.", path or RESULTS)
+        return {}
+    shutil.copyfile(path, pack / RESULTS)
+    results: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return results
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """What killed runs of this stage left beside the pack."""
+    for path in folder.parent.glob(f".{folder.name}.*.tmp"):
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,73 @@
+"""Trying a pack before it is published: the lines of its card are run, its ONNX models compared with torch's.
+
+`pack_model` calls it. Where neither torch nor onnxruntime is installed, or the test sets are not here, the pack is
+written untried, and its card says nothing of an example.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from espnet3.components.data.dataset import Sample
+from espnet3.components.data.dataset_reference import load_test_sets
+from espnet3.errors import ConfigError, DataError
+from espnet3.publishing.loading import load
+from espnet3.systems.base.config import Dataset, PublicationConfig
+
+log = logging.getLogger(__name__)
+
+
+def try_pack(settings: PublicationConfig, training: Mapping[str, Any], pack: Path) -> dict[str, Any]:
+    """Export what is asked for, and transcribe with the pack as a stranger would.
+
+    Returns:
+        What `meta.json` says of it: `example` and `onnx`.
+
+    Raises:
+        ConfigError: an export is asked for that cannot be made here.
+        DataError: an exported model recognises something else than the original.
+    """
+    onnx = settings.pack_model.onnx
+    has_torch = find_spec("torch") is not None
+    if onnx.export and not has_torch:
+        raise ConfigError("publication_config.pack_model.onnx.export needs torch: install the extra infer.")
+    if not has_torch:
+        log.warning("torch is not installed: the pack is written without being tried.")
+        return {}
+    samples = _Samples(settings, training)
+    found: dict[str, Any] = {}
+    model = load(pack, backend="torch", device="cpu", trust_code=True)
+    if sample := next(iter(samples), None):
+        text = model(sample["audio"], sample["sample_rate"])
+        found["example"] = {"utterance": sample["utt_id"], "reference": sample["text"], "hypothesis": text}
+        log.info("Tried with %s: %s", sample["utt_id"], text)
+    if onnx.export:
+        from espnet3.publishing.onnx_export import export
+
+        found["onnx"] = export(model, pack, onnx.int8, samples)
+    return found
+
+
+class _Samples(Sequence[Sample]):
+    """The test sets' utterances, read one at a time; none where the data is not here."""
+
+    def __init__(self, settings: PublicationConfig, training: Mapping[str, Any]) -> None:
+        references = Dataset.model_validate(training.get("dataset", {})).test
+        try:
+            sets = load_test_sets(references, Path(settings.recipe_dir), "training_config.dataset.test")
+        except (ConfigError, DataError) as error:
+            log.warning("The test sets are not here, so the pack is not tried on them: %s", error)
+            sets = {}
+        self._places = [(data, index) for data in sets.values() for index in range(len(data))]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, place: Any) -> Any:
+        data, index = self._places[place]
+        return data[index]
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (data[index] for data, index in self._places)

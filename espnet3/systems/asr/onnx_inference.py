@@ -1,0 +1,124 @@
+"""OnnxRecogniser: a packed model that turns speech into text without torch.
+
+The `model` of an inference config, in place of `espnet3.systems.asr.inference.Recogniser`, and what `espnet3.load`
+builds with `backend="onnx"`. The files are those of pack_model; decoders that need more than the CTC output need torch.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from espnet3.components.data.dataset import Sample
+from espnet3.errors import ConfigError, DataError
+from espnet3.systems.asr.decoding.decoder import Decoder, Hypothesis
+from espnet3.systems.asr.parts import build_preprocessor, check_decoder, output
+from espnet3.utils.packs import read_pack
+
+VARIANTS = {"float32": "model.onnx", "int8": "model.int8.onnx"}
+"""File in a pack by precision."""
+INPUTS = ("feats", "lengths")
+OUTPUTS = ("log_probs", "steps")
+AUXILIARY_OUTPUTS = ("auxiliary_log_probs", "auxiliary_steps")
+
+Output = tuple[np.ndarray, np.ndarray]
+"""(B, T', V) log probabilities and (B,) lengths."""
+
+
+class OnnxModel:
+    """An exported CTC model: frames to log probabilities, with the methods that decoders call.
+
+    Raises:
+        ConfigError: onnxruntime is not installed.
+        DataError: the file is no model of this kind.
+    """
+
+    def __init__(self, path: Path, num_threads: int = 0) -> None:
+        try:
+            import onnxruntime
+        except ImportError:
+            raise ConfigError(
+                "onnxruntime is not installed. Install the extra infer or demo, or use the backend torch."
+            ) from None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = num_threads
+        options.log_severity_level = 3
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self.outputs = tuple(each.name for each in self.session.get_outputs())
+        except Exception as error:  # noqa: BLE001 onnxruntime's errors share no other base
+            raise DataError(f"{path} is no ONNX model that can be run: {str(error).splitlines()[0]}") from None
+        if self.outputs[:2] != OUTPUTS or tuple(each.name for each in self.session.get_inputs()) != INPUTS:
+            raise DataError(
+                f"{path} is another kind of model: its outputs are {', '.join(self.outputs)}. Pack it again."
+            )
+        self.auxiliary = True if self.outputs[2:] == AUXILIARY_OUTPUTS else None
+
+    def ctc_log_probs(self, feats: np.ndarray, lengths: np.ndarray) -> Output:
+        """(B, T, D) frames of (B,) lengths to (B, T', V) log probabilities and their lengths."""
+        log_probs, steps = self.session.run(OUTPUTS, {"feats": feats, "lengths": lengths})
+        return log_probs, steps
+
+    def ctc_and_auxiliary_log_probs(self, feats: np.ndarray, lengths: np.ndarray) -> tuple[Output, Output]:
+        """The same, and the auxiliary tokens' (B, T'', A)."""
+        found = self.session.run((*OUTPUTS, *AUXILIARY_OUTPUTS), {"feats": feats, "lengths": lengths})
+        return (found[0], found[1]), (found[2], found[3])
+
+
+class OnnxRecogniser:
+    """Speech to text by an ONNX model.
+
+    Args:
+        pack_dir: a folder that pack_model wrote with `onnx.export`.
+        decoder: from the model's output to text; one that needs the CTC output alone.
+        variant: `float32` or `int8`.
+        num_threads: of each call; 0 for all processors.
+
+    Raises:
+        ConfigError: there is no such variant, onnxruntime is not installed, or the decoder is none.
+        DataError: the pack is damaged or holds no such model.
+    """
+
+    device = "onnxruntime"
+
+    def __init__(self, pack_dir: str, decoder: Decoder, variant: str = "int8", num_threads: int = 1) -> None:
+        if variant not in VARIANTS:
+            raise ConfigError(f"inference_config.model.variant: {variant!r} is none of {', '.join(VARIANTS)}.")
+        pack = read_pack(Path(pack_dir))
+        self._take(build_preprocessor(pack.config()), decoder, OnnxModel(pack.file(VARIANTS[variant]), num_threads))
+
+    @classmethod
+    def of_parts(cls, preprocessor: Any, decoder: Decoder, path: Path, num_threads: int = 1) -> Self:
+        """A recogniser of an ONNX file anywhere.
+
+        Raises:
+            ConfigError: onnxruntime is not installed, or the decoder is none.
+            DataError: the file is no model of this kind.
+        """
+        recogniser = cls.__new__(cls)
+        recogniser._take(preprocessor, decoder, OnnxModel(path, num_threads))
+        return recogniser
+
+    def _take(self, preprocessor: Any, decoder: Decoder, model: OnnxModel) -> None:
+        check_decoder(decoder)
+        self.preprocessor = preprocessor
+        self.decoder = decoder
+        self.model = model
+
+    def __call__(self, samples: Sequence[Sample]) -> list[dict[str, Any]]:
+        """For each sample `hyp` (the text), `tokens` (its symbols, separated by spaces) and `score`."""
+        symbols = self.preprocessor.tokenizer.symbols
+        return [output(hypothesis, symbols) for hypothesis in self.decode(samples)]
+
+    def decode(self, samples: Sequence[Sample]) -> list[Hypothesis]:
+        """The best hypothesis of each sample; one at a time, which costs no padding and is quickest here."""
+        return [self.decoder.decode_batch(self.model, *self._batch(sample), self.preprocessor)[0] for sample in samples]
+
+    def log_probs(self, samples: Sequence[Sample]) -> list[np.ndarray]:
+        """The CTC output of each sample, (T', V) log probabilities."""
+        return [self.model.ctc_log_probs(*self._batch(sample))[0][0] for sample in samples]
+
+    def _batch(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+        frames = self.preprocessor.frames(sample, None)
+        return frames[None], np.array([len(frames)], dtype=np.int64)

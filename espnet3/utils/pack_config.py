@@ -1,0 +1,108 @@
+"""The config of a packed model, read as what it is: a text from a stranger.
+
+`espnet3.utils.packs` reads packs with it and `espnet3.publishing.pack_model` checks what it writes. It may name the
+classes of ALLOWED and no others, hold no interpolation (which could read the environment), and reach no file but the
+pack's own.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from espnet3.errors import DataError
+
+_DATA = "espnet3.components.data"
+_ASR = "espnet3.systems.asr"
+ALLOWED = frozenset(
+    {
+        f"{_DATA}.features.LogMel",
+        f"{_DATA}.tokenizer.CharTokenizer",
+        f"{_DATA}.tokenizer.SentencePieceTokenizer",
+        f"{_DATA}.lexicon.LexiconTokenizer",
+        f"{_ASR}.preprocessor.SpeechTextPreprocessor",
+        f"{_ASR}.models.bilstm.BiLSTMCTC",
+        f"{_ASR}.models.conformer_ctc.ConformerCTC",
+        f"{_ASR}.models.joint.ConformerJoint",
+        f"{_ASR}.inference.Recogniser",
+        f"{_ASR}.decoding.greedy.GreedyDecoder",
+        f"{_ASR}.decoding.prefix_beam.PrefixBeamDecoder",
+        f"{_ASR}.decoding.joint_beam.JointBeamDecoder",
+        f"{_ASR}.decoding.rescore.AuxiliaryRescorer",
+        f"{_ASR}.decoding.ngram.WordNgram",
+    }
+)
+"""What a pack may build: classes that compute, and read no file but the one that they are given."""
+PARTS = ("features", "tokenizer", "preprocessor", "model", "recogniser")
+"""What every pack's config has."""
+DEEPEST = 20
+_FILE_KEYS = ("path", "arpa", "manifest", "lexicon")
+_OWN_CODE = ("src.",)
+
+Place = tuple[str, ...]
+
+
+def checked_config(text: str, path: Path, files: Mapping[str, Path], trust_code: bool) -> dict[str, Any]:
+    """The config, with the names of the pack's files made absolute.
+
+    Args:
+        text: YAML.
+        path: its file, for messages.
+        files: the pack's files by name.
+        trust_code: whether it may name the recipe's own classes (`src.…`).
+
+    Raises:
+        DataError: it is malformed, or asks for what no pack may.
+    """
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise DataError(f"{path} is damaged: it is no plain YAML ({str(error).splitlines()[0]}).") from None
+    if not isinstance(content, dict) or any(not isinstance(content.get(part), dict) for part in PARTS):
+        raise DataError(f"{path} is damaged: it should have the sections {', '.join(PARTS)}.")
+    for place, fault in _faults(content, files, trust_code, ()):
+        raise DataError(f"{path}: {'.'.join(place)} {fault}")
+    absolute = _absolute(content, files)
+    assert isinstance(absolute, dict)
+    return absolute
+
+
+def _faults(node: Any, files: Mapping[str, Path], trust_code: bool, place: Place) -> Iterator[tuple[Place, str]]:
+    if len(place) > DEEPEST:
+        yield place[:3], "is nested deeper than any config."
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            yield from _key_faults(key, value, files, trust_code, place)
+            yield from _faults(value, files, trust_code, (*place, str(key)))
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from _faults(value, files, trust_code, (*place, str(number)))
+    elif isinstance(node, str) and "${" in node:
+        yield place, f"is {node!r}; a pack has no interpolations, which could read this machine's environment."
+    elif isinstance(node, str) and (PurePosixPath(node).is_absolute() or ".." in node.replace("\\", "/").split("/")):
+        yield place, f"is {node!r}, which leads out of the pack; its own files have relative names."
+
+
+def _key_faults(
+    key: Any, value: Any, files: Mapping[str, Path], trust_code: bool, place: Place
+) -> Iterator[tuple[Place, str]]:
+    where = (*place, str(key))
+    if not isinstance(key, str) or (key.startswith("_") and key != "_target_"):
+        yield where, "is a key that no pack has; only _target_ begins with an underscore."
+    elif key == "_target_" and str(value) not in ALLOWED and not (trust_code and str(value).startswith(_OWN_CODE)):
+        yield where, f"is {value!r}, which a pack may not build; it may name espnet3's own: {', '.join(_short())}."
+    elif key in _FILE_KEYS and isinstance(value, str) and value not in files:
+        yield where, f"is {value!r}, which is no file of the pack."
+
+
+def _short() -> list[str]:
+    return sorted(target.rpartition(".")[2] for target in ALLOWED)
+
+
+def _absolute(node: Any, files: Mapping[str, Path]) -> Any:
+    if isinstance(node, dict):
+        return {key: _absolute(value, files) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_absolute(value, files) for value in node]
+    return str(files[node]) if isinstance(node, str) and node in files else node
