@@ -30,7 +30,7 @@ def up(places: Places) -> None:
         build.CannotBuild: A program is missing.
         processes.DidNotStart: A part did not come up; all others have been stopped again.
     """
-    with lock():
+    with lock(places):
         if is_up(places):
             return
         begin = time.monotonic()
@@ -48,7 +48,7 @@ def up(places: Places) -> None:
 
 def down(places: Places) -> None:
     """Stop every process; remove containers, mounts, rules, the bridge, and every file but programs and logs."""
-    with lock():
+    with lock(places):
         take_back(places)
 
 
@@ -59,11 +59,15 @@ def is_up(places: Places) -> bool:
 
 
 @contextlib.contextmanager
-def lock() -> Iterator[None]:
+def lock(places: Places) -> Iterator[None]:
     """One caller at a time; the kernel lets go of it for one that is killed."""
-    with Path("/run/espnet3-cluster.lock").open("w", encoding="ascii") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    places.cache.mkdir(parents=True, exist_ok=True)
+    folder = os.open(places.cache, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(folder)
 
 
 def refuse_a_stranger() -> None:
@@ -101,13 +105,13 @@ def start(places: Places) -> None:
 
 def load_image(places: Places, archive: Path) -> None:
     """Give the node an image from a docker or OCI archive."""
-    command = places.ctr("images", "import", "--no-unpack", str(archive))
+    command = places.ctr("images", "import", str(archive))
     subprocess.run(command, check=True, capture_output=True)
 
 
 def take_back(places: Places) -> None:
     """Undo `start`, from whatever point it got to."""
-    for name in ORDER[:3]:
+    for name in (*set(processes.started(places)) - {*ORDER, "containerd"}, *ORDER[:3]):
         processes.stop(places, name)
     for name in ORDER[3:]:
         processes.stop(places, name, 3)

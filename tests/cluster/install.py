@@ -1,0 +1,170 @@
+"""Puts what a run needs into the cluster: images, a namespace, a volume, the chart, and a pod that reads the volume."""
+
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.charts import programs
+from tests.cluster.kube import Cluster
+from tests.cluster.onenode import cluster as onenode
+from tests.cluster.onenode.places import NODE, Places
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "espnet3"
+PROFILE = os.environ.get("CLUSTER_TEST_PROFILE", "local")
+ARCHIVES = ROOT / "build" / "images"
+NAMES = ("data", "train", "infer", "measure", "publish", "demo")
+READER = "reader"
+RESTRICTED = {
+    "runAsNonRoot": True,
+    "runAsUser": 10001,
+    "runAsGroup": 10001,
+    "fsGroup": 10001,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+CLOSED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
+
+
+def load_images(places: Places) -> None:
+    """Give the node every image that `make images` made."""
+    missing = [name for name in NAMES if not (ARCHIVES / f"{name}.tar").exists()]
+    if missing:
+        pytest.exit(f"build/images has no archive of {', '.join(missing)}: `make images` builds them.", 2)
+    for name in NAMES:
+        archive = ARCHIVES / f"{name}.tar"
+        loaded = places.disk / f"loaded-{name}-{archive.stat().st_mtime_ns}"
+        if not loaded.exists():
+            onenode.load_image(places, archive)
+            loaded.touch()
+
+
+def make_namespace(cluster: Cluster, name: str) -> None:
+    """A namespace that admits nothing but `restricted` pods."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted", "espnet3.org/test": "true"}
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+
+
+def make_volume(cluster: Cluster, name: str) -> None:
+    """A volume of our own node, of the kind that honours fsGroup; a named cluster makes its volumes itself."""
+    if not cluster.own:
+        return
+    folder = Places().volumes / name
+    folder.mkdir(parents=True, mode=0o700)
+    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}]}
+    cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": name, "labels": {"espnet3.org/test": cluster.namespace}},
+            "spec": {
+                "capacity": {"storage": "1Ti"},
+                "accessModes": ["ReadWriteMany", "ReadWriteOnce"],
+                "persistentVolumeReclaimPolicy": "Retain",
+                "storageClassName": "",
+                "local": {"path": str(folder)},
+                "nodeAffinity": {"required": {"nodeSelectorTerms": [term]}},
+            },
+        }
+    )
+
+
+def remove_volumes(cluster: Cluster, namespace: str) -> None:
+    """Remove what `make_volume` made for a namespace."""
+    if cluster.own:
+        cluster.kubectl("delete", "persistentvolume", f"--selector=espnet3.org/test={namespace}")
+        for folder in Places().volumes.glob(f"{namespace}-*"):
+            shutil.rmtree(folder)
+
+
+def helm_program() -> Path:
+    """Helm."""
+    program = programs.program("helm")
+    if program is None:
+        pytest.exit(f"The cluster tests install the chart: {programs.HOW}", 2)
+    return program
+
+
+def helm(cluster: Cluster, verb: str, *words: str) -> str:
+    """Install or upgrade the chart, with the profile of the tests, in the cluster's namespace."""
+    command = [str(helm_program()), verb, "espnet3", str(CHART), *words]
+    where = [f"--kube-context={cluster.context}", f"--namespace={cluster.namespace}"]
+    profile = [f"--values={ROOT / 'k8s' / 'profiles' / f'{PROFILE}.yaml'}"]
+    volume = ["--set=workspace.storageClass=-", f"--set=workspace.volumeName={cluster.namespace}-workspace"]
+    full = [*command, *where, *profile, *(volume if cluster.own else [])]
+    done = subprocess.run(full, env=cluster.environment(), capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout
+
+
+def make_reader(cluster: Cluster) -> None:
+    """A pod with the workspace, in which the tests look at what the stages left."""
+    cluster.apply(pod_with_workspace(READER, data_image(cluster), ["tini", "--", "sleep", "infinity"]))
+    cluster.kubectl("wait", "--for=condition=Ready", f"pod/{READER}", "--timeout=180s", timeout=200)
+
+
+def data_image(cluster: Cluster) -> str:
+    """The data image as the chart names it."""
+    command = [str(helm_program()), "template", "espnet3", str(CHART), "--show-only=templates/tests/doctor.yaml"]
+    profile = [f"--values={ROOT / 'k8s' / 'profiles' / f'{PROFILE}.yaml'}"]
+    shown = subprocess.run([*command, *profile], env=cluster.environment(), capture_output=True, text=True, check=True)
+    return next(line.split()[-1] for line in shown.stdout.splitlines() if line.strip().startswith("image:"))
+
+
+def pod_with_workspace(name: str, image: str, command: list[str]) -> dict[str, Any]:
+    """A pod of the kind that stages run in, but with words of our own."""
+    container = {
+        "name": "main",
+        "image": image,
+        "command": command,
+        "workingDir": "/workspace",
+        "securityContext": CLOSED,
+        "volumeMounts": [{"name": "workspace", "mountPath": "/workspace"}, {"name": "tmp", "mountPath": "/tmp"}],
+    }
+    volumes = [
+        {"name": "workspace", "persistentVolumeClaim": {"claimName": "espnet3-workspace"}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+    spec = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": RESTRICTED,
+        "containers": [container],
+        "volumes": volumes,
+    }
+    labels = {"espnet3.org/test": "true"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+def python(cluster: Cluster, program: str) -> bytes:
+    """What a Python program prints that runs in the reader's pod, in the workspace."""
+    command = [
+        *cluster.kubectl_words,
+        f"--namespace={cluster.namespace}",
+        "exec",
+        READER,
+        "--",
+        "python",
+        "-c",
+        program,
+    ]
+    return subprocess.run(command, capture_output=True, check=True, timeout=300).stdout
+
+
+def fetch(cluster: Cluster, folder: str, target: Path) -> Path:
+    """Copy a folder of the workspace here."""
+    program = f"import sys,tarfile\nwith tarfile.open(fileobj=sys.stdout.buffer,mode='w|') as t: t.add({folder!r},'.')"
+    with tarfile.open(fileobj=io.BytesIO(python(cluster, program))) as archive:
+        archive.extractall(target, filter="data")
+    return target
+
+
+def remove(cluster: Cluster, folder: str) -> None:
+    """Remove a folder of the workspace."""
+    python(cluster, f"import shutil; shutil.rmtree({folder!r}, ignore_errors=True)")

@@ -1,0 +1,81 @@
+"""Stages as plain Jobs, from `python -m k8s job` to what their pods left; the tests without Argo use it."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from tests.cluster.install import PROFILE, ROOT
+from tests.cluster.kube import Cluster, exit_code, until
+from tests.egs3.digits_run import FLAGS, Digits
+
+SECONDS = 300
+"""How long a stage of the digits recipe may take, with a machine that does other things too."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A Job in the cluster."""
+
+    cluster: Cluster
+    name: str
+
+    @property
+    def selector(self) -> str:
+        """Its pods."""
+        return f"job-name={self.name}"
+
+    def pods(self) -> list[dict[str, Any]]:
+        """Its pods, the first one first."""
+        return self.cluster.get("pods", self.selector)
+
+    def over(self) -> str | None:
+        """Complete or Failed; None while it runs."""
+        conditions = self.cluster.read(f"job/{self.name}")["status"].get("conditions", [])
+        kinds = [entry["type"] for entry in conditions if entry["status"] == "True"]
+        return next((kind for kind in ("Complete", "Failed") if kind in kinds), None)
+
+    def wait(self, seconds: float = SECONDS) -> str:
+        """Wait until it is over; how it ended."""
+        return until(self.over, seconds, f"the Job {self.name}")
+
+    def succeed(self, seconds: float = SECONDS) -> None:
+        """Wait until it is complete, or show why it is not."""
+        assert self.wait(seconds) == "Complete", f"{self.name}:\n{self.logs()}"
+
+    def logs(self) -> str:
+        """What its pods print."""
+        return self.cluster.kubectl("logs", f"--selector={self.selector}", "--tail=-1", "--prefix=false")
+
+    def exit_codes(self) -> list[int | None]:
+        """With what its pods ended."""
+        return [exit_code(pod) for pod in self.pods()]
+
+
+def render(recipe: Digits, stage: str, *flags: str) -> str:
+    """What `python -m k8s job` prints."""
+    configs = [str(recipe.folder / word) if word.endswith(".yaml") else word for word in FLAGS]
+    command = [sys.executable, "-m", "k8s", "job", str(recipe.folder), stage, "--profile", PROFILE, *configs, *flags]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def start(cluster: Cluster, recipe: Digits, stage: str, *flags: str) -> Job:
+    """Give the cluster a stage."""
+    return start_text(cluster, render(recipe, stage, *flags))
+
+
+def start_text(cluster: Cluster, text: str) -> Job:
+    """Give the cluster what `render` rendered."""
+    names = cluster.kubectl("apply", "--server-side", "--filename=-", "--output=name", stdin=text).split()
+    return Job(cluster, next(name.partition("/")[2] for name in names if name.startswith("job.batch/")))
+
+
+def run(cluster: Cluster, recipe: Digits, stages: list[str]) -> dict[str, Job]:
+    """Run stages one after the other."""
+    jobs = {}
+    for stage in stages:
+        jobs[stage] = start(cluster, recipe, stage)
+        jobs[stage].succeed()
+    return jobs

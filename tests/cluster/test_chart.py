@@ -1,0 +1,127 @@
+"""The chart in a real cluster: it installs under `restricted`, its doctor runs, and no data is lost with the release."""
+
+import base64
+import dataclasses
+import json
+import secrets
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cluster import install
+from tests.cluster.kube import Cluster, Refused, until
+
+PROFILES = sorted((install.ROOT / "k8s" / "profiles").glob("*.yaml"))
+PROOF = "precious.txt"
+Helm = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def place(anywhere: Cluster, images: None) -> Iterator[Cluster]:
+    """A namespace of its own, because these tests take the release away."""
+    name = f"espnet3-test-{secrets.token_hex(3)}"
+    install.make_namespace(anywhere, name)
+    cluster = dataclasses.replace(anywhere, namespace=name)
+    install.make_volume(cluster, f"{name}-workspace")
+    try:
+        yield cluster
+    finally:
+        anywhere.kubectl("delete", "namespace", name, "--wait=true", "--timeout=120s", timeout=150)
+        install.remove_volumes(anywhere, name)
+
+
+@pytest.fixture(scope="module")
+def helm(place: Cluster) -> Helm:
+    """Runs Helm's words on the release."""
+
+    def run(verb: str, *words: str) -> str:
+        if verb in ("install", "upgrade"):
+            return install.helm(place, verb, *words)
+        where = [f"--kube-context={place.context}", f"--namespace={place.namespace}"]
+        command = [str(install.helm_program()), verb, "espnet3", *words, *where]
+        done = subprocess.run(command, env=place.environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return done.stdout + done.stderr
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def release(place: Cluster, helm: Helm) -> Cluster:
+    helm("install", "--wait", "--timeout=3m", "--set=semaphores.gpu=1", "--set=networkPolicy.enabled=true")
+    return place
+
+
+def test_helm_test_runs_the_volume_doctor_under_restricted(release: Cluster, helm: Helm) -> None:
+    said = helm("test", "--timeout=3m")
+    assert "Succeeded" in said
+    assert "/workspace" in said
+    assert "works" in said, "the doctor's findings are shown"
+    assert release.get("pods", "app.kubernetes.io/component=doctor") == [], "a doctor that found nothing wrong goes"
+
+
+def test_helm_test_fails_where_stages_could_not_write(release: Cluster, helm: Helm) -> None:
+    if not release.own:
+        pytest.skip("only our own node's volumes take no group")
+    helm(
+        "upgrade",
+        "--wait",
+        "--set=security.runAsUser=12345",
+        "--set=security.runAsGroup=12345",
+        "--set=security.fsGroup=12345",
+    )
+    helm("upgrade", "--wait")
+
+
+def test_the_cluster_fills_the_executors_token(release: Cluster) -> None:
+    def filled() -> str | None:
+        data = release.read("secret/espnet3-executor.service-account-token").get("data", {})
+        return base64.b64decode(data["token"]).decode() if "token" in data else None
+
+    token = until(filled, 20, "the executor's token")
+    claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    assert claims["sub"] == f"system:serviceaccount:{release.namespace}:espnet3-executor"
+
+
+def test_data_outlives_an_upgrade_and_the_release(release: Cluster, helm: Helm) -> None:
+    """A file on the claim is there after an upgrade, after uninstall, and for the release that takes the claim back."""
+    install.make_reader(release)
+    install.python(release, f"open({PROOF!r}, 'w').write('model')")
+    claim = release.read("persistentvolumeclaim/espnet3-workspace")["metadata"]["uid"]
+
+    helm("upgrade", "--wait", "--set=semaphores.gpu=3")
+    assert release.read("configmap/espnet3-semaphores")["data"] == {"gpu": "3"}
+    helm("uninstall", "--wait")
+    assert release.get("serviceaccounts", "app.kubernetes.io/part-of=espnet3") == []
+    kept = release.read("persistentvolumeclaim/espnet3-workspace")
+    assert (kept["metadata"]["uid"], kept["status"]["phase"]) == (claim, "Bound")
+
+    helm("install", "--wait", "--timeout=3m")
+    assert release.read("persistentvolumeclaim/espnet3-workspace")["metadata"]["uid"] == claim
+    release.kubectl("delete", f"pod/{install.READER}", "--wait=true")
+    install.make_reader(release)
+    assert install.python(release, f"print(open({PROOF!r}).read())").split() == [b"model"]
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda file: file.stem)
+def test_the_api_server_takes_every_profiles_objects(place: Cluster, profile: Path) -> None:
+    render = ["template", "dry", str(install.CHART), f"--namespace={place.namespace}", f"--values={profile}"]
+    command = [str(install.helm_program()), *render, "--set=fullnameOverride=dry"]
+    shown = subprocess.run(command, env=place.environment(), capture_output=True, text=True, check=True).stdout
+    made = place.kubectl(
+        "create", "--dry-run=server", "--validate=strict", "--output=name", "--filename=-", stdin=shown
+    )
+    assert len(made.split()) == len([item for item in yaml.safe_load_all(shown) if item])
+
+
+def test_the_api_server_refuses_a_doctor_that_is_not_restricted(place: Cluster) -> None:
+    """The namespace does enforce what the tests above pass."""
+    render = ["template", "dry", str(install.CHART), "--show-only=templates/tests/doctor.yaml"]
+    command = [str(install.helm_program()), *render]
+    shown = subprocess.run(command, env=place.environment(), capture_output=True, text=True, check=True).stdout
+    loose = shown.replace("allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true")
+    with pytest.raises(Refused, match="violates PodSecurity"):
+        place.kubectl("create", "--dry-run=server", "--filename=-", stdin=loose)

@@ -1,0 +1,127 @@
+"""Pods of the GPU profiles and the real scheduler: they go to GPU nodes, and nothing else does.
+
+The nodes are made by hand (label, taint, capacity): a scheduler cannot tell, and no kubelet ever starts what it binds.
+"""
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from k8s.values import read_profile
+from tests.cluster import stage_jobs
+from tests.cluster.kube import Cluster, until
+from tests.egs3.digits_run import Digits
+
+ROOT = Path(__file__).parents[2]
+PROFILES = [
+    file.stem
+    for file in sorted((ROOT / "k8s" / "profiles").glob("*.yaml"))
+    if yaml.safe_load(file.read_text(encoding="utf-8")).get("device") == "cuda"
+]
+CAPACITY = {"cpu": "32", "memory": "256Gi", "pods": "110", "ephemeral-storage": "500Gi"}
+
+
+def nodes_of(profile: str) -> dict[str, dict[str, Any]]:
+    """The pools that a profile names, a node each: GPUs, on spot and on-demand where it knows both, and processors."""
+    pools = read_profile(profile).pools
+    gpu = {**CAPACITY, pools.gpu.resource: "8"}
+    spot = {**pools.gpu.node_selector, **(pools.gpu.spot.node_selector if pools.gpu.spot.enabled else {})}
+    on_demand = {**pools.gpu.node_selector, **pools.gpu.on_demand.node_selector}
+    extra = pools.gpu.spot.tolerations if pools.gpu.spot.enabled else []
+    return {
+        "gpu-spot": {"labels": spot, "taints": taints([*pools.gpu.tolerations, *extra]), "capacity": gpu},
+        "gpu": {"labels": on_demand, "taints": taints(pools.gpu.tolerations), "capacity": gpu},
+        "cpu": {"labels": pools.cpu.node_selector, "taints": taints(pools.cpu.tolerations), "capacity": CAPACITY},
+    }
+
+
+def taints(tolerations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the tolerations tolerate; a GPU node is tainted by its cloud where a profile does not say it."""
+    return [
+        {"key": entry["key"], "value": entry.get("value", ""), "effect": entry.get("effect", "NoSchedule")}
+        for entry in tolerations
+    ]
+
+
+@pytest.fixture
+def nodes(chart: Cluster, request: pytest.FixtureRequest) -> Iterator[dict[str, dict[str, Any]]]:
+    """Hand-made nodes of a profile's pools, ready; gone after the test."""
+    if not chart.own:
+        pytest.skip("nodes are made by hand in our own cluster only")
+    made = {f"{request.param}-{name}": node for name, node in nodes_of(request.param).items()}
+    try:
+        for name, node in made.items():
+            make(chart, name, node)
+        yield made
+    finally:
+        chart.kubectl("delete", "node", *made)
+
+
+def make(cluster: Cluster, name: str, node: dict[str, Any]) -> None:
+    """A node that is ready as far as the API server knows."""
+    labels = {"kubernetes.io/hostname": name, **node["labels"]}
+    metadata = {"name": name, "labels": labels}
+    cluster.apply({"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"taints": node["taints"]}})
+    ready = {"type": "Ready", "status": "True", "reason": "MadeByHand", "message": "for the scheduler"}
+    status = {"capacity": node["capacity"], "allocatable": node["capacity"], "conditions": [ready]}
+    patch = json.dumps({"status": status})
+    cluster.kubectl("patch", "node", name, "--subresource=status", "--type=merge", f"--patch={patch}")
+    # The controllers taint a node when it comes, and take that back when they have seen that it is ready.
+    until(lambda: not initial_taints(cluster, name, node), 20, f"the node {name}", 0.2)
+
+
+def initial_taints(cluster: Cluster, name: str, node: dict[str, Any]) -> list[str]:
+    """The taints that are not the node's own."""
+    own = {taint["key"] for taint in node["taints"]}
+    spec = cluster.read(f"node/{name}")["spec"]
+    return [taint["key"] for taint in spec.get("taints", []) if taint["key"] not in own]
+
+
+def pod_of_stage(recipe: Digits, stage: str, profile: str) -> dict[str, Any]:
+    """The pod of a stage, as a profile has it, without the volume: that is bound to our real node."""
+    documents = yaml.safe_load_all(stage_jobs.render(recipe, stage, "--profile", profile))
+    template = next(each for each in documents if each["kind"] == "Job")["spec"]["template"]
+    spec = copy.deepcopy(template["spec"])
+    gone = {each["name"] for each in spec["volumes"] if "persistentVolumeClaim" in each or "configMap" in each}
+    spec["volumes"] = [each for each in spec["volumes"] if each["name"] not in gone]
+    main = spec["containers"][0]
+    main["volumeMounts"] = [each for each in main["volumeMounts"] if each["name"] not in gone]
+    for key in ("priorityClassName", "imagePullSecrets", "runtimeClassName"):
+        spec.pop(key, None)
+    name = f"{profile}-{stage.replace('_', '-')}"
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"espnet3.org/test": "gpu"}},
+        "spec": spec,
+    }
+
+
+def bound(cluster: Cluster, name: str) -> str | None:
+    """The node that a pod was bound to."""
+    node = cluster.read(f"pod/{name}")["spec"].get("nodeName")
+    return None if node is None else str(node)
+
+
+@pytest.mark.parametrize(("profile", "nodes"), [(name, name) for name in PROFILES], indirect=["nodes"], ids=PROFILES)
+def test_training_goes_to_a_gpu_node_and_the_rest_does_not(
+    chart: Cluster, profile: str, nodes: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    recipe = Digits.new(tmp_path / "digits" / "asr")
+    pods = {stage: pod_of_stage(recipe, stage, profile) for stage in ("train", "collect_stats", "measure")}
+    try:
+        chart.apply(*pods.values())
+        where = {
+            stage: until(lambda name=pod["metadata"]["name"]: bound(chart, name), 20, f"a node for {stage}")  # type: ignore[misc]
+            for stage, pod in pods.items()
+        }
+    finally:
+        chart.kubectl("delete", "pods", "--selector=espnet3.org/test=gpu", "--force", "--grace-period=0")
+    gpu = {f"{profile}-gpu-spot", f"{profile}-gpu"}
+    assert where["train"] in gpu
+    assert {where["collect_stats"], where["measure"]}.isdisjoint(gpu)

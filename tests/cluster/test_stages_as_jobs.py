@@ -1,0 +1,126 @@
+"""Each stage as a plain Kubernetes Job in its own image, on claims, under Pod Security `restricted`, without Argo."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import install, stage_jobs
+from tests.cluster.kube import Cluster, pod_of, until
+from tests.cluster.stage_jobs import Job
+from tests.egs3.digits_run import STAGES, Digits
+from tests.trees import differences, products, read_tree
+
+pytestmark = pytest.mark.slow
+LONG = "trainer: {max_epochs: 60"
+
+
+def new(folder: Path, name: str) -> Digits:
+    """A copy of digits that the cluster knows by a name of its own: its working directory is <workspace>/<name>/asr."""
+    folder.joinpath(name).mkdir(parents=True)
+    return Digits.new(folder / name / "asr")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Digits:
+    """What the recipe leaves when run.py runs it here."""
+    recipe = new(tmp_path_factory.mktemp("local"), "tiny")
+    done = recipe.run()
+    assert done.returncode == 0, done.stderr
+    return recipe
+
+
+@pytest.fixture(scope="session")
+def jobs(chart: Cluster, undisturbed: Digits) -> dict[str, Job]:
+    """Every stage of the same recipe, run as a Job."""
+    return stage_jobs.run(chart, undisturbed, STAGES)
+
+
+def test_all_stages_leave_the_tree_of_a_local_run(
+    chart: Cluster, jobs: dict[str, Job], undisturbed: Digits, tmp_path: Path
+) -> None:
+    there = install.fetch(chart, "tiny/asr", tmp_path)
+    assert differences(read_tree(undisturbed.folder), read_tree(there)) == []
+    assert sorted(path.name for path in there.iterdir()) == [".runs", "data", "exp"]
+
+
+def test_each_stage_runs_in_an_image_of_its_own(chart: Cluster, jobs: dict[str, Job]) -> None:
+    images = {stage: job.pods()[0]["spec"]["containers"][0]["image"] for stage, job in jobs.items()}
+    kinds = {
+        stage: image.rpartition("/")[2].partition(":")[0].removeprefix("espnet3-") for stage, image in images.items()
+    }
+    assert kinds == {
+        "create_dataset": "data",
+        "train_tokenizer": "data",
+        "collect_stats": "data",
+        "train": "train",
+        "infer": "infer",
+        "measure": "measure",
+    }
+
+
+def test_logs_are_on_the_volume_and_in_kubectl(chart: Cluster, jobs: dict[str, Job], tmp_path: Path) -> None:
+    there = install.fetch(chart, "tiny/asr", tmp_path)
+    logs = {path.stem: path.read_text(encoding="utf-8") for path in there.rglob("*.log")}
+    assert set(logs) == set(STAGES)
+    for stage, job in jobs.items():
+        printed = job.logs().splitlines()
+        assert [line for line in logs[stage].splitlines() if line not in printed] == []
+
+
+def test_a_stage_that_is_done_ends_at_once(chart: Cluster, jobs: dict[str, Job], undisturbed: Digits) -> None:
+    chart.kubectl("delete", "job", jobs["train"].name, "--wait=true")
+    again = stage_jobs.start(chart, undisturbed, "train")
+    again.succeed(60)
+    assert "already done" in again.logs()
+
+
+def test_a_wrong_config_ends_with_78_and_is_not_tried_again(chart: Cluster, tmp_path: Path) -> None:
+    recipe = new(tmp_path, "wrong")
+    recipe.edit("conf/tiny.yaml", "hidden_size: 16", "hidden_size: sixteen")
+    stage_jobs.run(chart, recipe, STAGES[:3])
+    job = stage_jobs.start(chart, recipe, "train")
+    assert job.wait() == "Failed"
+    assert job.exit_codes() == [78]
+    assert "hidden_size" in job.logs()
+
+
+def test_a_pod_deleted_while_it_trains_goes_on_to_the_same_bits(chart: Cluster, tmp_path: Path) -> None:
+    recipe = new(tmp_path, "deleted")
+    recipe.edit("conf/tiny.yaml", "trainer: {max_epochs: 3", LONG)
+    stage_jobs.run(chart, recipe, STAGES[:3])
+    job = stage_jobs.start(chart, recipe, "train")
+    victim = until(lambda: pod_of(chart, job.selector), 60, "a pod that trains")["metadata"]["name"]
+    until(lambda: saved(chart, "deleted/asr"), 120, "a checkpoint")
+    chart.kubectl("delete", "pod", victim, "--wait=false")
+    job.succeed()
+    assert victim not in [pod["metadata"]["name"] for pod in job.pods()]
+    assert "resum" in job.logs().lower()
+    there = install.fetch(chart, "deleted/asr", tmp_path / "there")
+    assert recipe.run().returncode == 0
+    ours = {
+        name: value for name, value in products(recipe.folder).items() if "decode" not in name and "infer" not in name
+    }
+    differ = differences(ours, products(there))
+    assert [line for line in differ if "only on the left" not in line] == []
+
+
+def saved(cluster: Cluster, folder: str) -> bool:
+    """Whether training has written a checkpoint in the workspace."""
+    program = f"import pathlib; print(any(pathlib.Path({folder!r}).rglob('*.ckpt')))"
+    return install.python(cluster, program).strip() == b"True"
+
+
+def test_shards_leave_the_bytes_of_one(
+    chart: Cluster, jobs: dict[str, Job], undisturbed: Digits, tmp_path: Path
+) -> None:
+    recipe = new(tmp_path, "shards")
+    recipe.write("conf/workflow.yaml", "infer: {shards: 3}\ncollect_stats: {shards: 2}\n")
+    stage_jobs.run(chart, recipe, STAGES)
+    there = install.fetch(chart, "shards/asr", tmp_path / "there")
+    assert differences(products(undisturbed.folder), products(there)) == []
+    pods = Job(chart, next(job for job in names(chart) if "shards-asr-infer" in job)).pods()
+    assert len(pods) == 3
+
+
+def names(cluster: Cluster) -> list[str]:
+    return [job["metadata"]["name"] for job in cluster.get("jobs")]
