@@ -1,13 +1,16 @@
 """Run numbered tasks in a few processes of this machine, and notice when one of them dies.
 
 Called by the runner. Each worker is a fresh (spawned) interpreter with a pipe to this process; there are no locks or
-queues that a killed worker could leave behind. A worker whose parent is gone ends itself. What a task does, and
-keeping its results, is not known here.
+queues that a killed worker could leave behind. A worker whose parent is gone is ended; what it logs goes to the
+parent's log; what its parent may no longer write, it may not either. What a task does, and keeping its results, is not
+known here.
 """
 
+import logging
 import multiprocessing
 import pickle
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -17,6 +20,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Literal
 
 from espnet3.errors import Espnet3Error, TryAgain
+from espnet3.utils.files import Claims, adopt, claims
+from espnet3.utils.processes import end_with_parent, ignore_requests_to_stop
 
 Report = Callable[[Any], None]
 """Hands a picklable sign of progress to the parent."""
@@ -24,7 +29,16 @@ Report = Callable[[Any], None]
 Task = Callable[[int, Report], None]
 """Picklable; is given a task's number and where to report."""
 
-Message = tuple[Literal["progress", "finished", "failed"], Any]
+Message = tuple[Literal["progress", "finished", "failed", "log"], Any]
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What a worker has from its parent."""
+
+    task: Task
+    log_level: int
+    claims: Claims
 
 
 @dataclass
@@ -52,6 +66,9 @@ def run_tasks(task: Task, numbers: Sequence[int], workers: int) -> Iterator[Any]
             for pipe in wait(list(busy)):
                 worker = busy[pipe]  # type: ignore[index]
                 kind, content = _receive(worker)
+                if kind == "log":
+                    logging.getLogger(content.name).handle(content)
+                    continue
                 if kind == "failed":
                     raise content
                 if kind == "finished":
@@ -65,7 +82,8 @@ def run_tasks(task: Task, numbers: Sequence[int], workers: int) -> Iterator[Any]
 def _start(task: Task) -> _Worker:
     context = multiprocessing.get_context("spawn")
     pipe, far_end = context.Pipe()
-    process = context.Process(target=_work, args=(task, far_end), daemon=True)
+    setting = _Setting(task, logging.getLogger().getEffectiveLevel(), claims())
+    process = context.Process(target=_work, args=(setting, far_end), daemon=True)
     process.start()
     far_end.close()
     return _Worker(process, pipe)
@@ -101,14 +119,37 @@ def _end(team: list[_Worker]) -> None:
         worker.process.close()
 
 
-def _work(task: Task, pipe: Connection) -> None:
+class _ToParent(logging.Handler):
+    """Sends log lines over the pipe, which threads must not write to at the same time."""
+
+    def __init__(self, pipe: Connection) -> None:
+        super().__init__()
+        self.pipe = pipe
+        self.turn = threading.RLock()
+
+    def send(self, message: Message) -> None:
+        with self.turn:
+            self.pipe.send(message)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)  # with the trace of an exception, which cannot travel itself
+        record.msg, record.args, record.exc_info, record.exc_text, record.stack_info = text, None, None, None, None
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.send(("log", record))
+
+
+def _work(setting: _Setting, pipe: Connection) -> None:
     """The life of a worker: until its parent closes the pipe, or is gone."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)  # they reach the whole process group; the parent decides
+    ignore_requests_to_stop()
+    end_with_parent()
+    adopt(setting.claims)
+    parent = _ToParent(pipe)
+    logging.basicConfig(level=setting.log_level, handlers=[parent], format="%(message)s", force=True)
+    logging.captureWarnings(True)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             number = pipe.recv()
-            pipe.send(_run(task, number, lambda content: pipe.send(("progress", content))))
+            parent.send(_run(setting.task, number, lambda content: parent.send(("progress", content))))
 
 
 def _run(task: Task, number: int, report: Report) -> Message:

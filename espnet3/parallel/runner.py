@@ -1,6 +1,6 @@
 """Spread a provider's batches over shards and processes, keep what is finished, and put it together again.
 
-`infer` calls `run`; a container that does one part of the work calls `run_shard`, and the container after them `merge`.
+Stages come here through `sharded`, which knows whether this process does the whole of a stage or a part.
 Each finished batch is a file in a folder named by the fingerprint of the whole work, written whole or not at all. So a
 killed run goes on where it stopped, with any number of shards, and results of two models or configs never meet. What a
 batch's result means is the provider's and the caller's affair.
@@ -32,7 +32,7 @@ class Runner:
 
     provider: Provider
     folder: Path
-    """Where finished batches are kept until `clean`."""
+    """Where finished batches are kept until the results are written elsewhere."""
     fingerprint: str
     """Of all that the results depend on."""
     label: str = "batches"
@@ -41,13 +41,18 @@ class Runner:
     """Processes at a time; with one, the work is done in this process."""
 
     def run(self, shards: int) -> list[Any]:
-        """Do all that is not done yet; the results of all batches, in their order.
+        """`finish`, then the results of all batches, in their order."""
+        self.finish(shards)
+        return self.merge(shards)
+
+    def finish(self, shards: int) -> None:
+        """Do all that is not done yet, as `shards` tasks for the processes.
 
         Raises:
             TryAgain: a worker process died.
             Exception: what the work raised, with the name of the item.
         """
-        unfinished = {index: numbers for index in range(shards) if (numbers := self._unfinished(index, shards))}
+        unfinished = {index: numbers for index in range(shards) if (numbers := self.left_of(index, shards))}
         left = sum(map(len, unfinished.values()))
         if left < len(self.batches):
             log.info(
@@ -56,29 +61,42 @@ class Runner:
         with closing(self._progress(list(unfinished), shards)) as finished:
             for _ in track(finished, total=left, label=self.label):
                 check_ownership(self.folder)
-        return self.merge(shards)
 
     def run_shard(self, index: int, count: int, report: Report = lambda _: None) -> None:
         """Do what is not done yet of shard `index` (from 0) of `count`, and `report` the number of each batch."""
-        for number in self._numbers(index, count):
+        for number in self.shard(index, count):
             report(number)
+
+    def shard(self, index: int, count: int) -> Iterator[int]:
+        """Do what is not done yet of a shard, yielding the number of each batch."""
+        for number in self.left_of(index, count):
+            self._finish(number)
+            yield number
+
+    def missing(self, count: int) -> list[int]:
+        """Which of `count` shards have something left to do."""
+        return [index for index in range(count) if self.left_of(index, count)]
 
     def merge(self, count: int) -> list[Any]:
         """The results of all batches, in their order, after all of `count` shards were run.
 
         Raises:
-            TryAgain: shards are missing, or a finished batch was damaged since; names them.
+            TryAgain: shards are missing; names them.
         """
-        if missing := [str(index) for index in range(count) if self._unfinished(index, count)]:
+        if missing := self.missing(count):
             raise TryAgain(
                 f"{self.label}: of {count} shards (counted from 0), these are not finished in {self.folder}: "
-                f"{', '.join(missing)}. Run them, then merge again."
+                f"{', '.join(map(str, missing))}. Run them, then merge again."
             )
-        return [self._read(number) for number in range(len(self.batches))]
+        return self.results()
 
-    def clean(self) -> None:
-        """Forget all finished batches, also those of other fingerprints: after the results were written elsewhere."""
-        remove(self.folder)
+    def results(self) -> list[Any]:
+        """The results of all batches, in their order, where all are finished.
+
+        Raises:
+            TryAgain: a finished batch was damaged since; names it.
+        """
+        return [self._read(number) for number in range(len(self.batches))]
 
     @cached_property
     def batches(self) -> list[Batch]:
@@ -95,13 +113,7 @@ class Runner:
             yield from run_tasks(_Shard(self, count), indices, self.workers)
             return
         for index in indices:
-            yield from self._numbers(index, count)
-
-    def _numbers(self, index: int, count: int) -> Iterator[int]:
-        """Finish the batches of a shard, yielding the number of each."""
-        for number in self._unfinished(index, count):
-            self._finish(number)
-            yield number
+            yield from self.shard(index, count)
 
     def _finish(self, number: int) -> None:
         result = self._result(self.batches[number])
@@ -115,10 +127,11 @@ class Runner:
             remove(file)
             raise TryAgain(f"{file} was damaged ({error}) and removed. Run the stage again to do it anew.") from None
 
-    def _unfinished(self, index: int, count: int) -> list[int]:
-        return [number for number in self._shard(index, count) if not self._file(number).exists()]
+    def left_of(self, index: int, count: int) -> list[int]:
+        """The batches of a shard that are not done yet."""
+        return [number for number in self._range(index, count) if not self._file(number).exists()]
 
-    def _shard(self, index: int, count: int) -> range:
+    def _range(self, index: int, count: int) -> range:
         """The batches whose middle, measured in cost, lies in the shard's equal part of the whole."""
         if not 0 <= index < count:
             raise ValueError(f"There is no shard {index} of {count}: they are counted from 0.")

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
-from espnet3.errors import LostOwnership
+from espnet3.errors import LostOwnership, TryAgain
 
 OWNER_FILE = ".owner"
 PUT_BACK_SECONDS = 0.2
@@ -29,7 +29,7 @@ PUT_BACK_SECONDS = 0.2
 _TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.tmp")
 
 Claims = Mapping[Path, str]
-"""Directories with the token that their owner file holds while they are ours."""
+"""Owner files with the token that they hold while their directories are ours."""
 
 _claims: ContextVar[dict[Path, str] | None] = ContextVar("claims", default=None)
 _of_process: dict[Path, str] = {}
@@ -53,8 +53,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
         check_ownership(path)
         beside.replace(path)
         _flush(path.parent)
-    except FileNotFoundError:
-        check_ownership(path)  # A new owner may have removed what was half written.
+    except FileNotFoundError as error:
+        _explain(error, path, beside)
         raise
     finally:
         beside.unlink(missing_ok=True)
@@ -76,8 +76,8 @@ def replacing_dir(path: Path | str) -> Iterator[Path]:
         check_ownership(path)
         _put_in_place(beside, path)
         _flush(path.parent)
-    except FileNotFoundError:
-        check_ownership(path)
+    except FileNotFoundError as error:
+        _explain(error, path, beside)
         raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -118,12 +118,17 @@ def write_bytes(path: Path | str, content: bytes) -> None:
 
 
 @contextmanager
-def claim(*directories: Path | str) -> Iterator[None]:
+def claim(*directories: Path | str, mark: str = OWNER_FILE) -> Iterator[None]:
     """Own `directories` while the block runs: whoever owned one before is stopped at its next rename.
 
     The last to claim wins, so a retry never waits for a node that has vanished.
+
+    Args:
+        directories: made where they are not there.
+        mark: name of the owner file; runs that may write side by side (shards) have different ones.
     """
-    tokens = {Path(directory).resolve(): _sign(Path(directory)) for directory in directories}
+    paths = [Path(directory).resolve() / mark for directory in directories]
+    tokens = {path: _sign(path) for path in paths}
     of_process = dict(_of_process)
     before = _claims.set(dict(claims()) | tokens)
     _of_process.update(tokens)
@@ -133,8 +138,8 @@ def claim(*directories: Path | str) -> Iterator[None]:
         _claims.reset(before)
         _of_process.clear()
         _of_process.update(of_process)
-        for directory, token in tokens.items():
-            _release(directory, token)
+        for path, token in tokens.items():
+            _release(path, token)
 
 
 def claims() -> Claims:
@@ -174,37 +179,37 @@ def check_ownership(path: Path | str) -> None:
         LostOwnership: with the name of the directory and of its new owner.
     """
     resolved = Path(path).resolve()
-    for directory, token in claims().items():
-        if resolved.is_relative_to(directory) and (owner := _owner(directory)) != token:
+    for mark, token in claims().items():
+        if resolved.is_relative_to(mark.parent) and (owner := _owner(mark)) != token:
             raise LostOwnership(
-                f"{directory} now belongs to another run ({owner or 'its owner file is gone'}); this one stopped and "
+                f"{mark.parent} now belongs to another run ({owner or 'its owner file is gone'}); this one stopped and "
                 "changed nothing more. Wait for the other run, then run the stage again."
             )
 
 
-def _sign(directory: Path) -> str:
-    directory.mkdir(parents=True, exist_ok=True)
+def _sign(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
     token = f"{socket.gethostname()} pid {os.getpid()} {secrets.token_hex(8)}"
     while True:
-        beside = _beside(directory / OWNER_FILE)
+        beside = _beside(path)
         try:
             beside.write_text(token, encoding="utf-8")
-            beside.replace(directory / OWNER_FILE)
+            beside.replace(path)
             return token
         except FileNotFoundError:
             # The owner until now may have removed it with what else was half written; where the folder is gone, so
             # that writing fails again, mkdir says why.
-            directory.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
         finally:
             beside.unlink(missing_ok=True)
 
 
-def _owner(directory: Path) -> str | None:
-    """Who owns `directory`; waits a moment for a file that is gone, because its owner may be about to get it back."""
+def _owner(path: Path) -> str | None:
+    """What an owner file says; waits a moment for one that is gone, because its owner may be about to get it back."""
     deadline = time.monotonic() + PUT_BACK_SECONDS
     while True:
         try:
-            return (directory / OWNER_FILE).read_text(encoding="utf-8")
+            return path.read_text(encoding="utf-8")
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ESTALE):
                 raise
@@ -213,13 +218,12 @@ def _owner(directory: Path) -> str | None:
         time.sleep(PUT_BACK_SECONDS / 20)
 
 
-def _release(directory: Path, token: str) -> None:
-    """Remove the owner file if it is ours.
+def _release(path: Path, token: str) -> None:
+    """Remove an owner file if it is ours.
 
     Reading and then unlinking would unlink that of a run which claims in between. So the file is taken away under
     another name, looked at there, and given back where it is another's.
     """
-    path = directory / OWNER_FILE
     taken = _beside(path)
     with suppress(OSError):
         if path.read_text(encoding="utf-8") == token:
@@ -227,6 +231,13 @@ def _release(directory: Path, token: str) -> None:
             if taken.read_text(encoding="utf-8") != token:
                 _put_back(taken, path)
     taken.unlink(missing_ok=True)
+
+
+def _explain(error: FileNotFoundError, path: Path, beside: Path) -> None:
+    """What a file that is gone means: another run may have removed what was half written."""
+    check_ownership(path)
+    if str(error.filename) == str(beside):
+        raise TryAgain(f"Another run removed what was half written of {path}. Run the stage again.") from error
 
 
 def _put_in_place(beside: Path, path: Path) -> None:

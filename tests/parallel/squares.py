@@ -1,15 +1,20 @@
 """A provider for the runner's tests: squares of numbers, with faults on demand. Also a script to be killed."""
 
+import logging
 import os
 import signal
 import sys
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from espnet3.errors import DataError
 from espnet3.parallel.provider import Batch, Provider, Work
 from espnet3.parallel.runner import Runner
+from espnet3.utils.files import OWNER_FILE
+
+log = logging.getLogger("tests.parallel.squares")
 
 
 @dataclass
@@ -20,7 +25,7 @@ class Squares(Provider):
     count: int = 10
     size: int = 1
     fault: str = ""
-    """`<kind>:<number>`: data, bug, unpicklable, kill or together (a batch fails whose items pass)."""
+    """`<kind>:<number>`: data, bug, unpicklable, kill, log, overtaken or together (a batch fails whose items pass)."""
     seconds: float = 0.0
 
     def __len__(self) -> int:
@@ -59,6 +64,14 @@ class Squares(Provider):
             raise UnpicklableError(lambda: None)
         if kind == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if kind == "log":
+            warnings.warn(f"warned of {number}", stacklevel=1)
+            try:
+                number / 0
+            except ZeroDivisionError:
+                log.warning("strange: %d", number, exc_info=True)
+        if kind == "overtaken":
+            (self.diary.parent / OWNER_FILE).write_text("somebody else")
         if kind == "together" and len(batch) > 1:
             raise MemoryError("too much at once")
 

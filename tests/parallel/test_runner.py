@@ -1,6 +1,7 @@
 """Spreading work: the same results however it is spread, and no work lost or mixed up when something dies."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -90,12 +91,14 @@ def test_another_fingerprint_reuses_nothing(tmp_path: Path) -> None:
     assert len(diary(tmp_path)) == 20
 
 
-def test_clean_forgets_every_fingerprint(tmp_path: Path) -> None:
-    runner(tmp_path, "a" * 64).run(2)
-    work = runner(tmp_path, "b" * 64)
+def test_a_damaged_piece_is_removed_and_done_anew(tmp_path: Path) -> None:
+    work = runner(tmp_path)
     work.run(2)
-    work.clean()
-    assert not (tmp_path / "kept").exists()
+    (work.kept / "00000003.json").write_bytes(b"")
+    with pytest.raises(TryAgain, match=r"00000003\.json was damaged"):
+        work.run(2)
+    assert flat(work.run(2)) == SQUARES
+    assert len(diary(tmp_path)) == 11
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -123,6 +126,22 @@ def test_a_batch_that_fails_although_its_items_pass_names_them_all(tmp_path: Pat
     with pytest.raises(MemoryError) as caught:
         runner(tmp_path, size=3, fault="together:4").run(1)
     assert "While working on utt-3, utt-4, utt-5." in caught.value.__notes__
+
+
+def test_what_workers_log_reaches_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        runner(tmp_path, workers=2, fault="log:3").run(2)
+    (line,) = [record for record in caplog.records if record.name == "tests.parallel.squares"]
+    assert (line.levelname, line.getMessage()[:13]) == ("WARNING", "strange: 3\nTr")
+    assert "ZeroDivisionError" in caplog.text
+    assert "UserWarning: warned of 3" in caplog.text
+
+
+def test_a_worker_stops_when_its_parent_has_lost_the_folder(tmp_path: Path) -> None:
+    work = runner(tmp_path, workers=2, fault="overtaken:3")
+    with claim(tmp_path), pytest.raises(LostOwnership):
+        work.run(2)
+    assert not (work.kept / "00000003.json").exists()
 
 
 def test_a_killed_worker_is_worth_another_try_that_goes_on_where_it_stopped(tmp_path: Path) -> None:

@@ -1,20 +1,15 @@
 """The stage collect_stats: feature statistics of the training split, shapes and a summary of training and validation.
 
-Runs without torch. The utterances are cut into chunks of a fixed size, which worker processes take one after another;
-sums are added up in the order of the chunks, so that the files have the same bytes for any number of workers. There is
-no augmentation. The statistics are read back by `espnet3.components.data.stats`.
+Runs without torch. The utterances are cut into chunks of a fixed size, which worker processes or shards take one after
+another; sums are added up in the order of the chunks, so that the files have the same bytes however the work is spread.
+What a killed run finished is kept. There is no augmentation. The statistics are read back by
+`espnet3.components.data.stats`.
 """
 
 import logging
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -30,17 +25,24 @@ from espnet3.components.data.dataset_reference import load_datasets
 from espnet3.components.data.manifest import Utterance
 from espnet3.components.data.stats import Moments, stats_file
 from espnet3.components.training.build import build
-from espnet3.errors import DataError, TryAgain
-from espnet3.utils.files import claim, remove_leftovers, replacing, write_text
-from espnet3.utils.progress import track
+from espnet3.errors import DataError
+from espnet3.parallel.provider import Batch, Provider, Work
+from espnet3.parallel.runner import Runner
+from espnet3.parallel.sharded import PIECES, do_part, owning
+from espnet3.utils.files import remove, replacing, write_text
+from espnet3.utils.fingerprint import fingerprint_of, stage_fingerprint
+from espnet3.utils.named_files import named_files
 from espnet3.utils.recipe import activated
 from espnet3.utils.sections import DataConfig, Target, read_config
+from espnet3.utils.shard import current_shard
 
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "valid")
 CHUNK = 32
 """Utterances that a worker takes at once. The statistics' last bits depend on it, so it is no setting."""
+SHARDS_PER_WORKER = 4
+"""Tasks for each worker process, so that none is long alone at the end."""
 
 
 class Features(Protocol):
@@ -64,23 +66,6 @@ class StatsConfig(DataConfig):
     num_workers: PositiveInt = 1
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """Neighbouring utterances of a split."""
-
-    split: str
-    start: int
-    end: int
-
-
-@dataclass(frozen=True)
-class ChunkStats:
-    """What is known of a chunk: the frames of each utterance, and their sums."""
-
-    frames: list[int]
-    moments: Moments
-
-
 class Extractor:
     """Reads chunks and sums up their features; each process builds its own."""
 
@@ -96,20 +81,13 @@ class Extractor:
             if not len(dataset):
                 raise DataError(f"training_config.dataset.{split} holds no utterance. Run create_dataset again.")
 
-    def __call__(self, chunk: Chunk) -> ChunkStats:
-        """Read the utterances of `chunk`.
+    def __call__(self, split: str, index: int) -> NDArray[np.float32]:
+        """The frames of an utterance.
 
         Raises:
-            DataError: one cannot be read; names it.
+            DataError: it cannot be read; names it.
         """
-        stats = ChunkStats([], Moments(self.features.size))
-        for index in range(chunk.start, chunk.end):
-            frames = self._frames(self.data[chunk.split][index])
-            stats.frames.append(len(frames))
-            stats.moments.add(frames)
-        return stats
-
-    def _frames(self, sample: Mapping[str, Any]) -> NDArray[np.float32]:
+        sample = self.data[split][index]
         audio = resample(sample["audio"], sample["sample_rate"], self.features.sample_rate)
         try:
             return self.features(audio)
@@ -117,38 +95,99 @@ class Extractor:
             raise DataError(f"{sample['utt_id']}: {error}") from None
 
 
+@dataclass
+class StatsProvider(Provider):
+    """The utterances of both splits, one after the other, as work for the runner.
+
+    A batch's result is `{frames: [of each utterance], count, sum, sum_square}`, the last three as `Moments` has them.
+    """
+
+    settings: StatsConfig
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """Each process builds its own."""
+        return Extractor(self.settings)
+
+    @cached_property
+    def places(self) -> list[tuple[str, int]]:
+        """Split and index in it of every utterance."""
+        return [(split, index) for split in SPLITS for index in range(len(self.extractor.data[split]))]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def batches(self) -> list[Batch]:
+        """Chunks of neighbours, none of both splits."""
+        starts = [start for start, (_, index) in enumerate(self.places) if index % CHUNK == 0]
+        return [list(range(start, end)) for start, end in zip(starts, [*starts[1:], len(self)], strict=True)]
+
+    def name(self, index: int) -> str:
+        """The utterance's id."""
+        split, place = self.places[index]
+        return self.extractor.data[split].utterance(place).utt_id
+
+    def build(self) -> Work:
+        """Get the features and the datasets ready."""
+        assert self.extractor
+        return self._summed_up
+
+    def _summed_up(self, batch: Batch) -> dict[str, Any]:
+        moments = Moments(self.extractor.features.size)
+        frames = []
+        for index in batch:
+            features = self.extractor(*self.places[index])
+            frames.append(len(features))
+            moments.add(features)
+        return {"frames": frames, **moments.as_numbers()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"settings": self.settings}
+
+
 def collect_stats(config: DictConfig | dict[str, Any]) -> None:
-    """The stage: statistics, shapes, a table and a picture, into `stats_dir`.
+    """The stage: statistics, shapes, a table and a picture, into `stats_dir`; or a shard of the work for them.
 
     Raises:
         ConfigError: a setting is missing or wrong.
         DataError: a manifest or an utterance cannot be read.
-        TryAgain: a worker process was killed.
+        TryAgain: a worker process was killed, or shards are missing.
     """
     settings = read_config(StatsConfig, config, "training_config")
     stats_dir = Path(settings.stats_dir)
-    with claim(stats_dir):
-        remove_leftovers(stats_dir)
-        extractor = Extractor(settings)
-        chunks = [chunk for split in SPLITS for chunk in _chunks(split, len(extractor.data[split]))]
-        with _results(settings, extractor, chunks) as results:
-            frames, moments = _gather(chunks, track(results, len(chunks), "statistics"), extractor.features.size)
-        _describe(stats_dir, extractor, frames)
-        moments.write(stats_file(stats_dir))
+    provider = StatsProvider(settings)
+    runner = Runner(
+        provider,
+        stats_dir / PIECES,
+        work_fingerprint(config, settings),
+        label="statistics",
+        workers=1 if current_shard() else settings.num_workers,
+    )
+    with owning(stats_dir) as pieces:
+        shards = min(len(runner.batches), SHARDS_PER_WORKER * settings.num_workers)
+        if do_part([runner], shards, pieces):
+            frames, moments = _gather(provider, runner.results())
+            _describe(stats_dir, provider.extractor, frames)
+            moments.write(stats_file(stats_dir))
+            remove(pieces)
 
 
-def _chunks(split: str, count: int) -> list[Chunk]:
-    return [Chunk(split, start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+def work_fingerprint(config: DictConfig | dict[str, Any], settings: StatsConfig) -> str:
+    """One hash of all that the statistics depend on: the stage and the manifests."""
+    references = [reference for split in SPLITS for reference in getattr(settings.dataset, split)]
+    manifests = named_files([reference.data_src_args for reference in references], Path(settings.recipe_dir))
+    return fingerprint_of({"stage": stage_fingerprint(config), "files": manifests, "chunk": CHUNK})
 
 
-def _gather(chunks: Sequence[Chunk], results: Iterator[ChunkStats], size: int) -> tuple[dict[str, list[int]], Moments]:
+def _gather(provider: StatsProvider, results: Iterable[Mapping[str, Any]]) -> tuple[dict[str, list[int]], Moments]:
     """The frames of each split's utterances, and the sums over the training split."""
     frames: dict[str, list[int]] = {split: [] for split in SPLITS}
-    moments = Moments(size)
-    for chunk, stats in zip(chunks, results, strict=True):
-        frames[chunk.split] += stats.frames
-        if chunk.split == "train":
-            moments.merge(stats.moments)
+    moments = Moments(provider.extractor.features.size)
+    for batch, result in zip(provider.batches(), results, strict=True):
+        split, _ = provider.places[batch[0]]
+        frames[split] += result["frames"]
+        if split == "train":
+            moments.merge(Moments.from_numbers(result))
     return frames, moments
 
 
@@ -175,49 +214,3 @@ def _listed(dataset: CombinedDataset, frames: Sequence[int], size: int, file: Te
         utterance = dataset.utterance(index)
         file.write(f"{utterance.utt_id} {count},{size}\n")
         yield utterance
-
-
-@contextmanager
-def _results(settings: StatsConfig, extractor: Extractor, chunks: Sequence[Chunk]) -> Iterator[Iterator[ChunkStats]]:
-    """The statistics of each chunk, in order, from this process or from workers, which end with the block."""
-    if settings.num_workers == 1 or len(chunks) == 1:
-        yield map(extractor, chunks)
-        return
-    # Spawned, not forked: a fork of a process that has threads may hang.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(settings.num_workers, len(chunks)), context, _begin_work, (settings,))
-    try:
-        yield pool.map(_work, chunks)
-    except BrokenProcessPool:
-        raise TryAgain(
-            "A worker process of collect_stats was killed; most often memory ran out. Run the stage again, if need be "
-            "with a smaller num_workers."
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-class _Worker:
-    """The state of a worker process."""
-
-    settings: StatsConfig
-    extractor: Extractor | None = None
-
-
-def _begin_work(settings: StatsConfig) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)  # they reach the whole process group; the parent decides
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _Worker.settings = settings
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent
-    parent.join()
-    os._exit(1)
-
-
-def _work(chunk: Chunk) -> ChunkStats:
-    _Worker.extractor = _Worker.extractor or Extractor(_Worker.settings)
-    return _Worker.extractor(chunk)

@@ -18,7 +18,7 @@ from espnet3.components.data.build_job import BuildJob, build_jobs
 from espnet3.components.data.dataset_reference import check_test_names, load_dataset
 from espnet3.components.data.validation import ManifestReport, Problem, check_manifest, check_splits, problem_list
 from espnet3.errors import ConfigError, DataError
-from espnet3.utils.files import check_ownership, claim, remove, write_text
+from espnet3.utils.files import check_ownership, claim, remove, remove_leftovers, write_text
 from espnet3.utils.sections import DataConfig, DatasetReference, read_config
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ def create_dataset(config: DictConfig | dict[str, Any]) -> None:
     check_test_names(settings.dataset.test, "training_config.dataset.test")
     jobs = build_jobs(settings)
     with _owned(Path(settings.data_dir)):
+        remove_leftovers(settings.data_dir, nested=False)
         built = [job.run() for job in jobs]
         _check(settings, jobs, with_checksums=not any(built))
 

@@ -3,10 +3,11 @@
 The file is `<stats_dir>/train/feats_stats.npz` with the arrays `count`, `sum` and `sum_square`, all float64.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -46,6 +47,19 @@ class Moments:
         self.count += other.count
         self.sum += other.sum
         self.sum_square += other.sum_square
+
+    def as_numbers(self) -> dict[str, Any]:
+        """Plain numbers, from which `from_numbers` makes the same sums to the last bit."""
+        return {"count": self.count.item(), "sum": self.sum.tolist(), "sum_square": self.sum_square.tolist()}
+
+    @classmethod
+    def from_numbers(cls, numbers: Mapping[str, Any]) -> Self:
+        """Back from `as_numbers`."""
+        moments = cls(len(numbers["sum"]))
+        moments.count += numbers["count"]
+        moments.sum += numbers["sum"]
+        moments.sum_square += numbers["sum_square"]
+        return moments
 
     def write(self, path: Path) -> None:
         """Replace the file at `path`."""

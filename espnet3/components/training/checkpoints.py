@@ -25,7 +25,7 @@ from espnet3.utils.files import check_ownership, remove, replacing, write_bytes,
 log = logging.getLogger(__name__)
 
 LAST = "last.ckpt"
-VERSION = 1
+VERSION = 2
 Payload = dict[str, Any]
 
 

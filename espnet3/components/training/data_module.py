@@ -5,9 +5,7 @@ augmentation is drawn from (seed, epoch, utterance id), so a training that was i
 one that was not. Which utterances form a batch is decided by `espnet3.components.data.batching`.
 """
 
-import ctypes
 import signal
-import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,13 +17,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from espnet3.components.data.batching import DurationBatches
 from espnet3.errors import Espnet3Error
+from espnet3.utils.processes import end_with_parent
 
 Arrays = dict[str, np.ndarray]
 Preprocessor = Callable[[Mapping[str, Any], np.random.Generator | None], Arrays]
 Position = tuple[int, int]
 """Epoch and index of an utterance."""
 
-PR_SET_PDEATHSIG = 1
 PADDING = -1
 """Of integer arrays; float arrays are padded with zeros."""
 
@@ -165,9 +163,8 @@ class TrainingData:
 def start_worker(_: int) -> None:
     """Ignore the SIGTERM that reaches the whole process group, but end together with the training process."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if sys.platform == "linux":
-        # Otherwise a worker whose parent was killed waits forever for someone to read its last batch.
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # Otherwise a worker whose parent was killed waits forever for someone to read its last batch.
+    end_with_parent()
     torch.set_num_threads(1)
 
 

@@ -13,14 +13,38 @@ from types import FrameType
 from typing import Any
 
 from torch.multiprocessing import get_context
-from torch.multiprocessing.spawn import ProcessExitedException, start_processes
+from torch.multiprocessing.spawn import ProcessException, ProcessRaisedException, start_processes
 
 from espnet3 import errors
 from espnet3.errors import Espnet3Error, TryAgain
+from espnet3.utils.processes import end_with_parent
 
 log = logging.getLogger(__name__)
 
 Work = Callable[[], None]
+
+
+class _Group:
+    """Hands requests to stop to the processes; one that comes while they are being started is not lost."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.port = free_port()
+        self.failures = get_context("fork").SimpleQueue()
+        self.processes: list[Any] = []
+        self.asked = False
+        self.before: Any = signal.SIG_DFL
+        """The handler until now."""
+
+    def ask(self, number: int, _: FrameType | None) -> None:
+        """The signal handler."""
+        self.asked = True
+        self.forward(number)
+
+    def forward(self, number: int) -> None:
+        for process in self.processes:
+            if process.pid and process.is_alive():
+                os.kill(process.pid, number)
 
 
 def run_ranks(work: Work, count: int) -> None:
@@ -28,26 +52,41 @@ def run_ranks(work: Work, count: int) -> None:
 
     Raises:
         Espnet3Error: the first that one of them raised.
-        TryAgain: one of them was killed.
+        TryAgain: one of them was killed, or asked to stop before it had anything to save.
+        ProcessException: an unforeseen error of one, with its traceback.
     """
-    failures = get_context("fork").SimpleQueue()
-    context: Any = start_processes(  # type: ignore[no-untyped-call]
-        _rank, (work, count, free_port(), failures), count, join=False, start_method="fork"
-    )
-
-    def forward(number: int, _: FrameType | None) -> None:
-        for process in context.processes:
-            if process.pid and process.is_alive():
-                os.kill(process.pid, number)
-
-    before = signal.signal(signal.SIGTERM, forward)
+    group = _Group(count)
+    group.before = signal.signal(signal.SIGTERM, group.ask)
     try:
+        context: Any = start_processes(  # type: ignore[no-untyped-call]
+            _rank, (work, group), count, join=False, start_method="fork"
+        )
+        group.processes = context.processes
+        if group.asked:
+            group.forward(signal.SIGTERM)
         while not context.join(grace_period=10):
             pass
-    except ProcessExitedException as error:
-        raise _first(failures) or TryAgain(f"A training process ended unexpectedly: {error}.") from error
+    except ProcessException as error:
+        found = _first(group.failures) or _without_a_word(error, group)
+        if found is error:
+            raise
+        raise found from error
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, group.before)
+
+
+def _without_a_word(error: ProcessException, group: _Group) -> Exception:
+    """What it means that a process ended and left no message: that it was stopped or killed, or an error as it is."""
+    if group.asked:
+        return TryAgain("Asked to stop before the training had begun; run the stage again.")
+    if any(process.exitcode == -signal.SIGKILL for process in group.processes):
+        return TryAgain(
+            f"A training process was killed ({error}); most often memory ran out. Run the stage again: it goes on from "
+            "its last checkpoint; if need be with a smaller dataloader.batch_seconds."
+        )
+    if isinstance(error, ProcessRaisedException):
+        return error
+    return TryAgain(f"A training process ended unexpectedly: {error}.")
 
 
 def free_port() -> int:
@@ -58,11 +97,15 @@ def free_port() -> int:
     return port
 
 
-def _rank(rank: int, work: Work, count: int, port: int, failures: Any) -> None:
+def _rank(rank: int, work: Work, group: _Group) -> None:
+    end_with_parent()
+    signal.signal(signal.SIGTERM, group.before)
+    if group.asked:  # between the fork and the line before
+        raise SystemExit(TryAgain.exit_code)
     os.environ.update(
         MASTER_ADDR="127.0.0.1",
-        MASTER_PORT=str(port),
-        WORLD_SIZE=str(count),
+        MASTER_PORT=str(group.port),
+        WORLD_SIZE=str(group.count),
         NODE_RANK="0",
         LOCAL_RANK=str(rank),
         RANK=str(rank),
@@ -72,7 +115,7 @@ def _rank(rank: int, work: Work, count: int, port: int, failures: Any) -> None:
     try:
         work()
     except Espnet3Error as error:
-        failures.put((type(error).__name__, str(error)))
+        group.failures.put((type(error).__name__, str(error)))
         raise SystemExit(error.exit_code) from None
 
 

@@ -103,11 +103,17 @@ class TrainingLoop:
         batches = self.parts.train_data.epoch(epoch, first)
         if self.parts.fabric.is_global_zero:
             label = f"epoch {epoch + 1}/{self.settings.max_epochs}"
-            batches = track(batches, total=total - first, label=label)
+            batches = track(batches, total=total - first, label=label, within=self._part_of_all(first, total))
         for batch in batches:
             if self._out_of_steps():  # before the batch: a training may go on from a checkpoint of its last step
                 break
             self._train_batch(batch, total)
+
+    def _part_of_all(self, first: int, batches: int) -> tuple[int, int]:
+        """How many batches were trained before this epoch's `first`, and are to be in all; epochs taken as equal."""
+        limit = self.settings.max_steps * self.settings.accumulate_grad_batches
+        whole = self.settings.max_epochs * batches
+        return self.state.epoch * batches + first, min(limit, whole) if limit >= 0 else whole
 
     def _train_batch(self, batch: dict[str, Any], total: int) -> None:
         """Forward and backward; an optimizer step where the accumulated batches are complete."""
@@ -179,12 +185,16 @@ class TrainingLoop:
     def _after_step(self, norm: float) -> None:
         if self.state.step % self.settings.log_every_n_steps == 0:
             self._log_step(norm)
+        self._stop_if_asked()
         minutes = (time.monotonic() - self._saved_at) / 60
+        if self._anyone(minutes >= self.settings.every_n_minutes):
+            self._save()
+
+    def _stop_if_asked(self) -> None:
+        """All devices together, each of which may have been asked at another moment."""
         if self._anyone(self.preemption.requested):
             self._save()
             raise TryAgain(f"Asked to stop after step {self.state.step}; run the stage again to go on from there.")
-        if self._anyone(minutes >= self.settings.every_n_minutes):
-            self._save()
 
     def _anyone(self, wish: bool) -> bool:
         """Whether any device wishes so: all have to do it together."""
@@ -213,6 +223,7 @@ class TrainingLoop:
             for batch in self.parts.valid_data.epoch(0):
                 _, stats, weight = model(self.parts.fabric.to_device(batch))
                 means.add(stats, weight)
+                self._stop_if_asked()  # the checkpoint is one of before the validation, which is done again
         return {f"valid/{name}": value for name, value in means.result(self._sum).items()}
 
     def _end_epoch(self, valid: Row) -> None:
@@ -252,17 +263,26 @@ class TrainingLoop:
     def _save(self, epoch_end: bool = False) -> None:
         """Write the reports, then the checkpoint, from rank 0."""
         self._saved_at = time.monotonic()
+        means = self._means_of_ranks()
         if self.parts.fabric.is_global_zero:
             self.parts.report.write()
             if epoch_end:
                 self.parts.report.draw()
-                self.parts.checkpoints.save_epoch(self.payload(), self.state.epoch, self.state.kept)
+                self.parts.checkpoints.save_epoch(self.payload(means), self.state.epoch, self.state.kept)
             else:
-                self.parts.checkpoints.save_last(self.payload())
+                self.parts.checkpoints.save_last(self.payload(means))
         self.parts.fabric.barrier()
 
-    def payload(self) -> Payload:
-        """Everything that a checkpoint holds: tensors and plain values."""
+    def _means_of_ranks(self) -> list[Any]:
+        """What each rank has summed up so far: added up now, the last bits would be others than at the end."""
+        own = [self.epoch_means.state_dict(), self.recent_means.state_dict()]
+        ranks: list[Any] = [own] * self.parts.fabric.world_size
+        if len(ranks) > 1:
+            torch.distributed.all_gather_object(ranks, own)
+        return ranks
+
+    def payload(self, means: list[Any]) -> Payload:
+        """Everything that a checkpoint holds: tensors and plain values, with the means of all ranks."""
         parts = self.parts
         return {
             "model": parts.model.state_dict(),
@@ -271,7 +291,7 @@ class TrainingLoop:
             "schedule": parts.schedule.state_dict() if parts.schedule else None,
             "precision": parts.fabric.strategy.precision.state_dict(),
             "state": self.state.state_dict(),
-            "means": [self.epoch_means.state_dict(), self.recent_means.state_dict()],
+            "means": means,
             "fingerprint": self.settings.fingerprint,
         }
 
@@ -285,8 +305,12 @@ class TrainingLoop:
         restore(parts.optimizer, parts.schedule, payload)
         parts.fabric.strategy.precision.load_state_dict(payload["precision"])
         self.state = TrainingState.from_state_dict(payload["state"])
-        for means, saved in zip((self.epoch_means, self.recent_means), payload["means"], strict=True):
-            means.load_state_dict(saved, parts.fabric.device)
+        ranks = payload["means"]
+        if parts.fabric.global_rank < len(ranks):
+            for means, saved in zip(
+                (self.epoch_means, self.recent_means), ranks[parts.fabric.global_rank], strict=True
+            ):
+                means.load_state_dict(saved, parts.fabric.device)
         self.state.finished = self.state.finished and self._is_finished()
         if parts.fabric.is_global_zero:
             parts.report.resume(self.state.rows)

@@ -1,8 +1,9 @@
 """SIGTERM during training: finish the optimizer step, write a checkpoint, then stop so that a retry goes on from
 there.
 
-The training loop asks after every step whether it was asked to stop; what is written before it stops is the loop's
-affair.
+The training loop asks after every step, and after every batch of a validation, whether it was asked to stop; what is
+written before it stops is the loop's affair. Before the loop and after it there is nothing to be saved: there, the
+handler of whoever runs the stage counts (`stages/_process.py` stops at once).
 """
 
 import signal

@@ -19,43 +19,41 @@ from espnet3.components.data.dataset_reference import load_test_sets
 from espnet3.components.data.scp import is_utt_id, write_scp
 from espnet3.errors import ConfigError, DataError
 from espnet3.parallel.runner import Runner
+from espnet3.parallel.sharded import PIECES, do_part, owning
 from espnet3.parallel.threads import threads_each
 from espnet3.systems.base.config import InferenceConfig, read_config
 from espnet3.systems.base.inference_provider import InferenceProvider
 from espnet3.systems.base.inference_timing import summarise
-from espnet3.utils.files import claim, remove, remove_leftovers, replacing_dir
-from espnet3.utils.fingerprint import fingerprint_of, forced, stage_fingerprint
+from espnet3.utils.files import remove, replacing_dir
+from espnet3.utils.fingerprint import fingerprint_of, stage_fingerprint
 from espnet3.utils.named_files import named_files
+from espnet3.utils.shard import current_shard
 
 log = logging.getLogger(__name__)
 
-KEPT = ".unfinished"
-"""Folder in `inference_dir` of what is finished of a test set before all of it is."""
-
 
 def infer(config: DictConfig | dict[str, Any]) -> None:
-    """Decode every test set into `inference_dir/<test set>`.
+    """Decode every test set into `inference_dir/<test set>`, or a shard of it (`espnet3.parallel.sharded`).
 
     Goes on where an interrupted run with the same model, data and config stopped.
 
     Raises:
         ConfigError: a setting is wrong; a test set's name is missing or used twice; the model lacks an output key.
         DataError: a test set is empty, an utterance cannot be read, or the model is missing or damaged.
-        TryAgain: a worker process died.
+        TryAgain: a worker process died, or shards are missing.
     """
     settings = read_config(InferenceConfig, config, "inference_config")
     check_outputs(settings)
     test_sets = load_test_sets(settings.dataset.test, Path(settings.recipe_dir), "inference_config.dataset.test")
     utterances = {name: utterance_ids(name, dataset) for name, dataset in test_sets.items()}
-    kept = Path(settings.inference_dir) / KEPT
-    with claim(settings.inference_dir):
-        remove_leftovers(settings.inference_dir)
-        if forced():
-            remove(kept)
-        for name, ids in utterances.items():
-            runner = make_runner(settings, name, work_fingerprint(config, settings, ids))
-            write_test_set(settings, runner)
-        remove(kept)
+    with owning(settings.inference_dir) as pieces:
+        runners = [
+            make_runner(settings, name, work_fingerprint(config, settings, ids)) for name, ids in utterances.items()
+        ]
+        if do_part(runners, settings.parallel.shards, pieces):
+            for runner in runners:
+                write_test_set(settings, runner)
+            remove(pieces)
 
 
 def check_outputs(settings: InferenceConfig) -> None:
@@ -99,9 +97,10 @@ def work_fingerprint(config: DictConfig | dict[str, Any], settings: InferenceCon
 
 def make_runner(settings: InferenceConfig, test_set: str, fingerprint: str) -> Runner:
     """What runs, or runs a shard of, one test set."""
-    workers = min(settings.parallel.workers, settings.parallel.shards)
+    # A container that does a shard has it to itself.
+    workers = 1 if current_shard() else min(settings.parallel.workers, settings.parallel.shards)
     threads = threads_each(settings.num_threads, workers)
-    folder = Path(settings.inference_dir) / KEPT / test_set
+    folder = Path(settings.inference_dir) / PIECES / test_set
     provider = InferenceProvider(settings, test_set, threads)
     runner = Runner(provider, folder, fingerprint, label=f"infer {test_set}", workers=workers)
     provider.files = runner.kept
@@ -109,10 +108,10 @@ def make_runner(settings: InferenceConfig, test_set: str, fingerprint: str) -> R
 
 
 def write_test_set(settings: InferenceConfig, runner: Runner) -> None:
-    """Run what is not finished, and write the test set's folder."""
+    """Write the test set's folder from the finished batches."""
     provider = runner.provider
     assert isinstance(provider, InferenceProvider)
-    results = runner.run(settings.parallel.shards)
+    results = runner.results()
     folder = Path(settings.inference_dir) / provider.test_set
     for key in settings.output_artifacts:
         with replacing_dir(folder / key) as beside:
@@ -125,7 +124,6 @@ def write_test_set(settings: InferenceConfig, runner: Runner) -> None:
     timing = summarise(results, float(provider.durations.sum()), runner.workers)
     timing.write(folder / "timing.json")
     log.info("%s: %s", provider.test_set, timing)
-    runner.clean()
 
 
 def remove_others(folder: Path, keys: list[str]) -> None:

@@ -21,7 +21,10 @@ from espnet3.components.data.collect_stats import collect_stats
 from espnet3.components.data.features import LogMel
 from espnet3.components.data.manifest import Utterance, write_manifest
 from espnet3.components.data.stats import LEAST_STD, load_stats
-from espnet3.errors import ConfigError, DataError
+from espnet3.errors import ConfigError, DataError, LostOwnership, TryAgain
+from espnet3.parallel.sharded import owning
+from espnet3.utils.files import write_text
+from espnet3.utils.shard import Shard, sharding
 
 FILES = [
     "durations.svg",
@@ -144,7 +147,7 @@ def test_a_damaged_file_is_named_and_nothing_is_written(config: dict[str, Any], 
     (Path(config["data_dir"]) / "t040.wav").write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"t040\.wav"):
         collect_stats({**config, "num_workers": workers})
-    assert contents(config) == {}
+    assert [name for name in contents(config) if not name.startswith(".unfinished/")] == []
 
 
 def test_an_empty_split_is_refused(config: dict[str, Any]) -> None:
@@ -164,6 +167,49 @@ def test_an_empty_split_is_refused(config: dict[str, Any]) -> None:
 def test_a_wrong_config_is_refused(config: dict[str, Any], change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         collect_stats({**config, **change})
+
+
+def test_shards_in_any_order_and_their_merge_leave_the_same_bytes(config: dict[str, Any], tmp_path: Path) -> None:
+    collect_stats(config)
+    parts = {**config, "stats_dir": str(tmp_path / "parts")}
+    for index in (2, 0):
+        with sharding(Shard(3, index)):
+            collect_stats(parts)
+    with sharding(Shard(1)), pytest.raises(TryAgain, match=r"Of 3 shards \(counted from 0\), .*: 1\. Run them"):
+        collect_stats(parts)
+    assert not (tmp_path / "parts/train").exists()
+    with sharding(Shard(3, 1)):
+        collect_stats(parts)
+    with sharding(Shard(3)):
+        collect_stats(parts)
+    assert contents(parts) == contents(config)
+
+
+def test_a_shard_that_wakes_up_after_the_merge_changes_nothing(config: dict[str, Any]) -> None:
+    pieces = Path(config["stats_dir"]) / ".unfinished"
+    merge = (
+        "from espnet3.components.data.collect_stats import collect_stats\n"
+        "from espnet3.utils.shard import Shard, sharding\n"
+        f"with sharding(Shard(1)): collect_stats({config!r})\n"
+    )
+    with sharding(Shard(1, 0)):
+        collect_stats(config)
+        with owning(config["stats_dir"]):
+            subprocess.run([sys.executable, "-c", merge], check=True)
+            with pytest.raises(LostOwnership):
+                write_text(pieces / "late", "")
+    assert sorted(contents(config)) == FILES
+
+
+def test_statistics_of_other_data_are_not_mixed_in(config: dict[str, Any]) -> None:
+    with sharding(Shard(2, 0)):
+        collect_stats(config)
+    manifest = Path(config["data_dir"]) / "train.jsonl"
+    manifest.write_text("".join(manifest.read_text(encoding="utf-8").splitlines(keepends=True)[:40]), encoding="utf-8")
+    with sharding(Shard(2, 1)):
+        collect_stats(config)
+    with sharding(Shard(2)), pytest.raises(TryAgain, match=r": 0\. Run them"):
+        collect_stats(config)
 
 
 def test_killed_and_run_again_it_leaves_the_right_files(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ import soundfile
 
 from espnet3.components.data.manifest import Utterance, write_manifest
 from espnet3.components.data.scp import read_scp
-from espnet3.errors import ConfigError, DataError
+from espnet3.errors import ConfigError, DataError, TryAgain
 from espnet3.systems.base.inference import infer
 from espnet3.utils.fingerprint import StageRun, running
+from espnet3.utils.shard import Shard, sharding
 
 ROOT = Path(__file__).parents[3]
 RATE = 8000
@@ -94,6 +95,32 @@ def test_artifacts_are_files_that_the_scp_names(config: Config) -> None:
     audio, rate = soundfile.read(Path("exp/greedy/unseen", paths["unseen-9"]))
     assert rate == RATE
     np.testing.assert_allclose(audio, 0.5, atol=1e-3)
+
+
+def test_shards_leave_the_same_files_when_they_are_merged(config: Config) -> None:
+    infer(config)
+    alone = outputs()
+    config = {**config, "inference_dir": "exp/parts", "parallel": {"workers": 2, "shards": 5}}
+    for index in (1, 2):
+        with sharding(Shard(3, index)):
+            infer(config)
+    with sharding(Shard(1)), pytest.raises(TryAgain, match=r"Of 3 shards .* exp/parts/\.unfinished: 0\. Run them"):
+        infer(config)
+    with sharding(Shard(3, 0)):
+        infer(config)
+    with sharding(Shard(1)):
+        infer(config)
+    assert outputs("exp/parts") == alone
+
+
+def test_a_forced_merge_keeps_what_the_shards_have_done(config: Config) -> None:
+    with running(StageRun("f" * 64, {}, forced=True)):
+        for index in (0, 1):
+            with sharding(Shard(2, index)):
+                infer(config)
+        with sharding(Shard(2)):
+            infer(config)
+    assert Path("exp/greedy/unseen/hyp.scp").exists()
 
 
 def test_what_a_killed_run_left_half_written_is_removed(config: Config) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from espnet3.systems.base.training import train
+from tests.systems.base.training import slow_validation
 
 Config = dict[str, Any]
 FILES = ("averaged.safetensors", "metrics.csv")
@@ -62,3 +63,86 @@ def test_a_training_that_is_asked_to_stop_says_how_to_go_on(
     os.kill(job.process.pid, signal.SIGTERM)
     assert job.wait() == 75
     assert "run the stage again to go on" in (tmp_path / "exp" / "error.txt").read_text()
+
+
+def wait_for_file(folder: Path, pattern: str) -> Path:
+    deadline = time.monotonic() + 60
+    while not (found := list(folder.glob(pattern))):
+        assert time.monotonic() < deadline, f"no {pattern} within 60 s"
+        time.sleep(0.01)
+    return found[0]
+
+
+def test_a_training_asked_to_stop_does_not_finish_a_long_validation_first(
+    make_config: Callable[..., Config], start: Callable[[Config], Any], tmp_path: Path
+) -> None:
+    changes = {
+        "model___target_": "tests.systems.base.training.slow_validation.SlowValidation",
+        "model__marks": str(tmp_path),
+        "dataloader__max_batch_size": 1,
+        "trainer__max_epochs": 2,
+        "trainer__ema_decay": 0.9,
+    }
+    assert start(make_config("alone", **changes)).wait() == 0
+    for mark in tmp_path.glob("validating.*"):
+        mark.unlink()
+
+    job = start(make_config("interrupted", **changes))
+    wait_for_file(tmp_path, "validating.*")
+    asked = time.monotonic()
+    os.kill(job.process.pid, signal.SIGTERM)
+
+    assert job.wait() == 75
+    assert time.monotonic() - asked < 4 * slow_validation.SECONDS
+    assert not (tmp_path / "interrupted/checkpoints/epoch0001.ckpt").exists()
+    assert start(make_config("interrupted", **changes)).wait() == 0
+    assert contents(tmp_path / "interrupted") == contents(tmp_path / "alone")
+
+
+@pytest.mark.parametrize("whom", ["the stage", "one rank"])
+def test_two_ranks_stop_at_the_same_step_and_go_on_to_the_same_bytes(
+    make_config: Callable[..., Config], start: Callable[[Config], Any], tmp_path: Path, whom: str
+) -> None:
+    settings = {"num_device": 2, "trainer__max_epochs": 8, "trainer__every_n_minutes": 1e-4}
+    assert start(make_config("alone", **settings)).wait() == 0
+    moments = random.Random(whom)
+    for _ in range(2):
+        job = start(make_config("interrupted", **settings))
+        wait_for_checkpoint(tmp_path / "interrupted", job.process)
+        time.sleep(moments.uniform(0, 0.1))
+        ranks = Path(f"/proc/{job.process.pid}/task/{job.process.pid}/children").read_text().split()
+        os.kill(job.process.pid if whom == "the stage" else int(ranks[-1]), signal.SIGTERM)
+        assert job.wait() == 75
+    assert start(make_config("interrupted", **settings)).wait() == 0
+    assert contents(tmp_path / "interrupted") == contents(tmp_path / "alone")
+
+
+def test_a_rank_that_is_killed_asks_for_another_try(
+    make_config: Callable[..., Config], start: Callable[[Config], Any], tmp_path: Path
+) -> None:
+    job = start(make_config(num_device=2, trainer__max_epochs=500))
+    wait_for_checkpoint(tmp_path / "exp", job.process)
+    ranks = Path(f"/proc/{job.process.pid}/task/{job.process.pid}/children").read_text().split()
+    os.kill(int(ranks[-1]), signal.SIGKILL)
+    assert job.wait() == 75
+
+
+def test_the_ranks_end_with_a_stage_that_is_killed(
+    make_config: Callable[..., Config], start: Callable[[Config], Any], tmp_path: Path
+) -> None:
+    job = start(make_config(num_device=2, trainer__max_epochs=500))
+    wait_for_checkpoint(tmp_path / "exp", job.process)
+    ranks = Path(f"/proc/{job.process.pid}/task/{job.process.pid}/children").read_text().split()
+    os.kill(job.process.pid, signal.SIGKILL)
+    assert job.wait() == -signal.SIGKILL
+    deadline = time.monotonic() + 10
+    while any(is_running(int(rank)) for rank in ranks):
+        assert time.monotonic() < deadline, "a rank outlived its stage"
+        time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

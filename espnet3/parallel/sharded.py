@@ -1,0 +1,96 @@
+"""Stages that can be divided: the whole in one process, one shard of it, or putting the shards together.
+
+`infer` and `collect_stats` describe their work as runners and come here; which part this process does, `current_shard`
+says. What shards have finished lies in one folder beside the outputs, the pieces, until it is merged: any stage that
+reads the outputs can find it there and merge it. Writing the outputs is the stage's affair.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from espnet3.errors import TryAgain
+from espnet3.parallel.runner import Runner
+from espnet3.utils.files import OWNER_FILE, claim, remove, remove_leftovers, write_text
+from espnet3.utils.fingerprint import forced
+from espnet3.utils.progress import track
+from espnet3.utils.shard import current_shard
+
+log = logging.getLogger(__name__)
+
+PIECES = ".unfinished"
+"""Folder in a stage's directory of what is finished before all of it is."""
+NOTE = "shards.json"
+"""In that folder: into how many shards the stage was divided; not there where it was not."""
+
+
+@contextmanager
+def owning(directory: Path | str) -> Iterator[Path]:
+    """Own a stage's directory, or, as a shard, this shard of it; yields the folder of the pieces.
+
+    Shards write side by side; the whole and the merge write alone, and what killed ones left is removed for them.
+    """
+    directory = Path(directory)
+    pieces = directory / PIECES
+    shard = current_shard()
+    if shard is not None and not shard.is_merge:
+        with claim(pieces, mark=f"{OWNER_FILE}.shard{shard.index}"):
+            _note(pieces, shard.count)
+            yield pieces
+        return
+    with claim(directory):
+        remove_leftovers(directory)
+        if forced() and shard is None:
+            remove(pieces)
+        yield pieces
+
+
+def do_part(runners: Sequence[Runner], shards: int, pieces: Path) -> bool:
+    """Do this process's part of the work; whether the results of all runners are there to be read (`results`).
+
+    Args:
+        runners: the work.
+        shards: tasks for the processes of this machine, where this one does the whole.
+        pieces: as `owning` yields it.
+
+    Raises:
+        TryAgain: shards are missing; names them.
+        Exception: what the work raised.
+    """
+    shard = current_shard()
+    if shard is None:
+        for runner in runners:
+            runner.finish(shards)
+        return True
+    if shard.index is not None:
+        for runner in runners:
+            left = len(runner.left_of(shard.index, shard.count))
+            label = f"{runner.label}, shard {shard.index} of {shard.count}"
+            for _ in track(runner.shard(shard.index, shard.count), total=left, label=label):
+                pass
+        return False
+    _insist(runners, _noted(pieces) or shard.count, pieces)
+    return True
+
+
+def _insist(runners: Sequence[Runner], count: int, pieces: Path) -> None:
+    if missing := sorted({index for runner in runners for index in runner.missing(count)}):
+        raise TryAgain(
+            f"Of {count} shards (counted from 0), these are not finished in {pieces}: {', '.join(map(str, missing))}. "
+            "Run them, then merge again."
+        )
+    log.info("Merging %d shards.", count)
+
+
+def _note(pieces: Path, count: int) -> None:
+    if _noted(pieces) != count:
+        write_text(pieces / NOTE, json.dumps({"count": count}) + "\n")
+
+
+def _noted(pieces: Path) -> int | None:
+    try:
+        return int(json.loads((pieces / NOTE).read_text(encoding="utf-8"))["count"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
