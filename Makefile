@@ -1,7 +1,7 @@
 # The project's commands; `make help` lists them. A fresh machine needs git, make and Python 3.11 or newer: the rest is installed
 # into .venv, pinned by version and hash.
 .DELETE_ON_ERROR:
-.PHONY: images push smoke help setup demo test check format bench requirements tools cluster cluster-down cluster-test clean
+.PHONY: images push smoke help setup demo test check format bench requirements tools cluster cluster-down cluster-test render clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -73,6 +73,13 @@ push: setup ## Push the images to REGISTRY and write their digests.
 
 smoke: setup ## Run the digits recipe with every stage in its own container.
 	$(BIN)/python -m images smoke --device $(DEVICE)
+
+render: setup ## Render the workflows of the digits and AN4 recipes for every profile anew.
+	mkdir -p build k8s/rendered
+	for recipe in digits an4; do for profile in $(notdir $(basename $(wildcard k8s/profiles/*.yaml))); do \
+		$(BIN)/python -m k8s render egs3/$$recipe/asr --profile $$profile > build/rendered.yaml || exit 1; \
+		mv build/rendered.yaml k8s/rendered/$$recipe-$$profile.yaml; \
+	done; done
 
 clean: ## Remove what the commands made, but not the results of recipes.
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -5,8 +5,9 @@
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from espnet3.errors import ConfigError
 from espnet3.utils.run_config import RunConfig
 from k8s.images import Digests, image_reference
 from k8s.profile import Pool, Profile
@@ -59,7 +60,7 @@ def stage_containers(
     """Every stage of the run, in its order.
 
     Raises:
-        ConfigError: an image that there is not.
+        ConfigError: an image that there is not, or shards of a stage that cannot be divided.
     """
     for stage in run.stages:
         yield _stage_container(stage, settings.get(stage, StageSettings()), run, cluster)
@@ -70,8 +71,18 @@ def service_container(name: str, cluster: Cluster) -> StageContainer:
     return _cut(_container(name, _SERVICE, StageSettings(), cluster, 0), cluster)
 
 
+def _check_shards(stage: str, default: Container, own: StageSettings) -> None:
+    if own.shards > 1 and not default.sharded:
+        able = [name for name in stages_with_a_file() if container_of(name).sharded]
+        raise ConfigError(
+            f"conf/workflow.yaml gives {stage} {own.shards} shards, but {stage} cannot be divided. Leave shards out; "
+            f"{', '.join(able)} can have some."
+        )
+
+
 def _stage_container(stage: str, own: StageSettings, run: RunConfig, cluster: Cluster) -> StageContainer:
     default = container_of(stage)
+    _check_shards(stage, default, own)
     gpu = _gpus(stage, default, own, run, cluster) if cluster.profile.device == "cuda" else 0
     return _cut(_container(stage, default, own, cluster, gpu), cluster)
 
@@ -107,7 +118,5 @@ def _gpus(stage: str, default: Container, own: StageSettings, run: RunConfig, cl
 
 def _cut(container: StageContainer, cluster: Cluster) -> StageContainer:
     """With no more than a node of its pool can give."""
-    from dataclasses import replace
-
     largest = cluster.pool(container).largest
     return replace(container, cpu=smaller(container.cpu, largest.cpu), memory=smaller(container.memory, largest.memory))

@@ -22,11 +22,17 @@ DISRUPTED = (
     "[Ee]victed",
     "Pod was rejected",
     "node had condition",
+    "find failed message",
 )
 """What the kubelet and Argo's controller say of a pod that was taken from its stage."""
-HOPELESS = "OOMKilled|longer than the specified deadline|exceeds the (total )?limit|ephemeral storage limit"
-
-"""What they say of a pod that would come to the same end again."""
+HOPELESS = (
+    "(main|wait|init|supervisor): OOMKilled",
+    "Pod was active on the node longer than the specified deadline",
+    "Usage of EmptyDir volume",
+    "Pod ephemeral local storage usage exceeds",
+    "Container [^ ]+ exceeded its local ephemeral storage",
+)
+"""How they begin of a pod that would come to the same end again; what the stage itself says comes later."""
 
 
 def retryable_exit_codes() -> list[int]:
@@ -49,7 +55,7 @@ def argo_expression() -> str:
     codes = ", ".join(f"'{code}'" for code in retryable_exit_codes())
     disrupted = "|".join(DISRUPTED)
     return (
-        f"not (lastRetry.message matches '{HOPELESS}') and ("
+        f"not (lastRetry.message matches '^({'|'.join(HOPELESS)})') and ("
         f"lastRetry.exitCode in [{codes}, '{KILLED}'] or "
         "(lastRetry.exitCode in ['-1', '0', ''] and "
         f"(lastRetry.status == 'Error' or lastRetry.message matches '{disrupted}')))"

@@ -1,0 +1,221 @@
+"""The workflow of a recipe: what it holds, what it asks of a cluster, and how its parts are tied together."""
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from espnet3.errors import ConfigError
+from espnet3.utils.run_config import RunConfig
+from k8s.containers import Cluster, stage_containers
+from k8s.images import Digests
+from k8s.recipe import read_run_config
+from k8s.rules import check
+from k8s.rules.bounds import LARGEST, expected_bytes
+from k8s.settings import StageSettings
+from k8s.values import read_profile
+from k8s.workflow import build_workflow
+from tests.k8s.conftest import Rendered, env, template
+
+Write = Callable[[str], str]
+STAGES = ["create-dataset", "train-tokenizer", "collect-stats", "train", "infer", "measure"]
+
+
+def test_plan_comes_first_and_each_stage_asks_it(rendered: Rendered) -> None:
+    tasks = template(rendered(), "recipe")["dag"]["tasks"]
+    assert [task["name"] for task in tasks] == ["plan", *STAGES]
+    for before, task in itertools.pairwise(tasks):
+        assert task["depends"] == before["name"]
+        assert task["when"] == f"{{{{tasks.plan.outputs.parameters.{task['name']}}}}} == run"
+
+
+def test_the_plan_alone_holds_the_run_config(rendered: Rendered, recipe: Path) -> None:
+    workflow = rendered()
+    compressed = read_run_config(recipe, [], {}).to_compressed()
+    assert json.dumps(workflow).count(compressed) == 1
+    plan = template(workflow, "plan")
+    assert plan["inputs"]["artifacts"][0]["raw"]["data"] == compressed
+    assert plan["container"]["args"] == ["--config", plan["inputs"]["artifacts"][0]["path"]]
+    paths = [parameter["valueFrom"]["path"] for parameter in plan["outputs"]["parameters"]]
+    assert paths[0] == f"{env(workflow, 'plan')['ESPNET3_PLAN_DIR']}/create_dataset"
+
+
+def test_parameters_reach_plan_and_stages(rendered: Rendered) -> None:
+    workflow = rendered()
+    given = {each["name"]: each["value"] for each in workflow["spec"]["arguments"]["parameters"]}
+    assert given == {"stages": "all", "force": ""}
+    assert env(workflow, "plan")["ESPNET3_STAGES"] == "{{inputs.parameters.stages}}"
+    assert env(workflow, "train")["ESPNET3_FORCE"] == "{{inputs.parameters.force}}"
+
+
+def test_every_stage_is_an_entrypoint(rendered: Rendered) -> None:
+    """Argo feeds the inputs of an entrypoint from the arguments of the workflow, and else from their defaults."""
+    workflow = rendered(settings="infer: {shards: 4}")
+    for stage in STAGES:
+        inputs = template(workflow, stage)["inputs"]["parameters"]
+        assert [each for each in inputs if "default" not in each] == []
+
+
+def test_where_a_stage_works_and_what_it_reads(rendered: Rendered, recipe: Path) -> None:
+    workflow = rendered()
+    digest = read_run_config(recipe, [], {}).digest
+    train = template(workflow, "train")["container"]
+    assert train["command"][-3:] == ["python", "-m", "stages.train"]
+    assert train["args"] == ["--config", f".runs/{digest}/run.yaml"]
+    assert env(workflow, "train")["ESPNET3_WORKDIR"] == "/workspace/digits/asr"
+    assert "workingDir" not in train, "the runtime would make a missing one as root"
+    assert workflow["metadata"]["labels"]["espnet3.org/config"] == digest
+
+
+def test_a_stage_of_one_recipe_runs_in_the_train_image(recipe: Path) -> None:
+    run = recipe / "run.py"
+    own = "class Own(ASRSystem):\n    def polish_words(self) -> None:\n        pass\n\n\nSYSTEM_CLS = Own\n"
+    text = run.read_text(encoding="utf-8").replace("SYSTEM_CLS = ASRSystem\n", own)
+    run.write_text(text.replace('"measure",', '"measure",\n    "polish_words",'), encoding="utf-8")
+    workflow = build_workflow(read_run_config(recipe, [], {}), {}, Cluster(read_profile("local"), Digests()))
+    container = template(workflow, "polish-words")["container"]
+    assert container["command"][-3:] == ["-m", "stages", "polish_words"]
+    assert container["image"].startswith("localhost/espnet3-train:")
+    assert check(workflow) == []
+
+
+def test_only_asked_stages(recipe: Path) -> None:
+    run = read_run_config(recipe, ["measure", "infer"], {})
+    assert run.stages == ["infer", "measure"]
+
+
+def test_shards_fan_out_and_merge(rendered: Rendered) -> None:
+    workflow = rendered(settings="infer: {shards: 8}")
+    fan = template(workflow, "infer")
+    shards, merge = fan["dag"]["tasks"]
+    assert shards["withSequence"] == {"count": "8"}
+    assert merge["depends"] == "shards"
+    assert fan["dag"]["failFast"] is False
+    assert fan["parallelism"] == 2, "the local profile's cap"
+    assert env(workflow, "infer-shard")["ESPNET3_SHARD_INDEX"] == "{{inputs.parameters.shard}}"
+    assert env(workflow, "infer-merge")["ESPNET3_SHARD_INDEX"] == "merge"
+    assert env(workflow, "infer-shard")["ESPNET3_SHARD_COUNT"] == env(workflow, "infer-merge")["ESPNET3_SHARD_COUNT"]
+    assert "retryStrategy" in template(workflow, "infer-shard"), "a shard is repeated without its siblings"
+    assert check(workflow) == []
+
+
+def test_a_stage_that_cannot_be_divided_has_no_shards(rendered: Rendered) -> None:
+    with pytest.raises(ConfigError, match="measure cannot be divided"):
+        rendered(settings="measure: {shards: 8}")
+
+
+def test_two_hundred_shards_fit_into_an_object(rendered: Rendered) -> None:
+    workflow = rendered(settings="infer: {shards: 200}")
+    assert expected_bytes(workflow) < LARGEST
+    assert check(workflow) == []
+
+
+def test_training_on_a_spot_pool(rendered: Rendered) -> None:
+    workflow = rendered("gke-gpu")
+    train = template(workflow, "train")
+    assert train["container"]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert train["nodeSelector"]["cloud.google.com/gke-provisioning"] == (
+        "{{= sprig.int(retries) < 3 ? 'spot' : 'standard' }}"
+    )
+    assert {toleration["key"] for toleration in train["tolerations"]} == {"nvidia.com/gpu", "cloud.google.com/gke-spot"}
+    assert json.loads(train["podSpecPatch"]) == {"terminationGracePeriodSeconds": 25}
+    assert train["retryStrategy"]["affinity"] == {"nodeAntiAffinity": {}}
+    assert train["synchronization"]["semaphores"] == [{"configMapKeyRef": {"name": "espnet3-semaphores", "key": "gpu"}}]
+    assert train["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
+    assert {"emptyDir": {"medium": "Memory", "sizeLimit": "4Gi"}, "name": "shm"} in train["volumes"]
+    assert train["container"]["image"].endswith("-cuda")
+
+
+def test_stages_without_a_gpu_stay_off_its_pool(rendered: Rendered) -> None:
+    workflow = rendered("gke-gpu", settings="infer: {shards: 4}")
+    for name in ("plan", "create-dataset", "collect-stats", "infer-merge", "measure", "finish"):
+        each = template(workflow, name)
+        assert "nvidia.com/gpu" not in each["container"]["resources"]["limits"]
+        assert "nodeSelector" not in each
+        assert "synchronization" not in each
+
+
+def test_several_devices_are_asked_for_as_the_config_says(recipe: Path) -> None:
+    training = recipe / "conf" / "training.yaml"
+    training.write_text(training.read_text(encoding="utf-8") + "\nnum_device: 4\n", encoding="utf-8")
+    workflow = build_workflow(read_run_config(recipe, [], {}), {}, Cluster(read_profile("eks-karpenter"), Digests()))
+    assert template(workflow, "train")["container"]["resources"]["limits"]["nvidia.com/gpu"] == "4"
+
+
+def test_one_experiment_has_one_mutex(rendered: Rendered, recipe: Path) -> None:
+    before = rendered()["spec"]["synchronization"]["mutexes"]
+    training = recipe / "conf" / "training.yaml"
+    text = training.read_text(encoding="utf-8")
+    training.write_text(text.replace("lr: 0.003", "lr: 0.001"), encoding="utf-8")
+    assert rendered()["spec"]["synchronization"]["mutexes"] == before
+    training.write_text(text.replace("exp_tag: bilstm", "exp_tag: other"), encoding="utf-8")
+    assert rendered()["spec"]["synchronization"]["mutexes"] != before
+
+
+def test_only_what_needs_the_internet_is_let_out(rendered: Rendered) -> None:
+    workflow = rendered("onprem-nfs")
+    networks = {
+        each["name"]: each["metadata"]["labels"]["espnet3.org/network"]
+        for each in workflow["spec"]["templates"]
+        if "container" in each
+    }
+    assert {name for name, network in networks.items() if network == "internet"} == {"create-dataset"}
+    assert env(workflow, "create-dataset")["https_proxy"] == "http://proxy.example.com:3128"
+    assert "https_proxy" not in env(workflow, "train")
+
+
+def test_the_token_is_for_uploads_alone(recipe: Path, profile_file: Write) -> None:
+    cluster = Cluster(read_profile(profile_file("token: {existingSecret: hub}")), Digests())
+    workflow = build_workflow(publishing_run(recipe), {}, cluster)
+    holders = [each for each in workflow["spec"]["templates"] if "secretKeyRef" in json.dumps(each)]
+    assert [each["name"] for each in holders] == ["upload-model"]
+    assert holders[0]["serviceAccountName"] == "espnet3-publisher"
+
+
+def publishing_run(recipe: Path) -> RunConfig:
+    """A run of every stage; whether its publication config is filled in is another test's affair."""
+    whole = read_run_config(recipe, ["measure"], {})
+    return whole.model_copy(update={"stages": ["measure", "pack_model", "upload_model"]})
+
+
+@pytest.mark.parametrize("profile", ["local", "gke-gpu", "eks-karpenter", "onprem-nfs"])
+@pytest.mark.parametrize("kind", ["Workflow", "WorkflowTemplate"])
+def test_every_profile_and_kind_keeps_the_rules(rendered: Rendered, profile: str, kind: Any) -> None:
+    workflow = rendered(profile, "infer: {shards: 8}\ncollect_stats: {shards: 4}", kind)
+    assert workflow["kind"] == kind
+    assert check(workflow) == []
+
+
+def test_equal_recipes_make_equal_workflows_wherever_they_lie(rendered: Rendered, digits: RunConfig) -> None:
+    there = rendered()
+    here = build_workflow(digits, {}, Cluster(read_profile("local"), Digests()))
+    assert there == here
+
+
+@pytest.mark.parametrize(
+    ("settings", "image"),
+    [
+        (StageSettings(), "reg.example.com/s/espnet3-train@sha256:abc"),
+        (StageSettings(image="data"), "reg.example.com/s/espnet3-data:7"),
+        (StageSettings(image="mine:1"), "mine:1"),
+    ],
+    ids=["by digest where it was pushed", "else by version", "one of your own"],
+)
+def test_images(digits: RunConfig, profile_file: Write, settings: StageSettings, image: str) -> None:
+    profile = read_profile(profile_file('images: {registry: reg.example.com/s, tag: "7"}'))
+    pushed = Digests("reg.example.com/s", "7", {"train": "reg.example.com/s/espnet3-train@sha256:abc"})
+    containers = stage_containers(digits, {"train": settings}, Cluster(profile, pushed))
+    assert {each.stage: each.image for each in containers}["train"] == image
+
+
+def test_an_image_that_there_is_not(rendered: Rendered) -> None:
+    with pytest.raises(ConfigError, match=r"There is no image trian. Did you mean train"):
+        rendered(settings="train: {image: trian}")
+
+
+def test_a_stage_gets_no_more_than_a_node_has(rendered: Rendered) -> None:
+    asked = template(rendered(settings="train: {cpu: 64, memory: 512Gi}"), "train")["container"]["resources"]["limits"]
+    assert asked == {"cpu": "1", "memory": "4Gi"}
