@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,11 @@ import pytest
 import yaml
 
 from tests.charts import programs
-from tests.charts.conftest import CHART, Helm
+from tests.charts.conftest import CHART, Helm, Template
 
 ROOT = CHART.parent.parent
 PROFILES = sorted((ROOT / "k8s" / "profiles").glob("*.yaml"))
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
-Template = Callable[..., subprocess.CompletedProcess[str]]
 EVERYTHING = {
     "device": "cuda",
     "images": {"registry": "registry.example/speech", "tag": "1.2.3", "pullSecrets": ["pull"]},
@@ -50,7 +49,7 @@ def test_the_chart_passes_helms_own_checks(helm: Helm) -> None:
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda file: file.stem)
 def test_every_profile_of_the_generator_installs(template: Template, profile: Path) -> None:
-    answer = template({}, "--values", profile)
+    answer = template(yaml.safe_load(profile.read_text(encoding="utf-8")))
     assert answer.returncode == 0, answer.stderr
 
 
