@@ -18,7 +18,14 @@ from espnet3.errors import ConfigError, DataError
 from espnet3.publishing.transcriber import SpeechToText
 from espnet3.systems.asr.inference import Recogniser
 from espnet3.systems.asr.models.ctc_model import CTCModel, edit_distance
-from espnet3.systems.asr.onnx_inference import AUXILIARY_OUTPUTS, INPUTS, OUTPUTS, VARIANTS, OnnxRecogniser
+from espnet3.systems.asr.onnx_inference import (
+    AUXILIARY_OUTPUTS,
+    INPUTS,
+    OUTPUTS,
+    VARIANTS,
+    OnnxRecogniser,
+    import_onnxruntime,
+)
 from espnet3.utils.progress import track
 
 log = logging.getLogger(__name__)
@@ -83,6 +90,7 @@ def write_onnx(model: CTCModel, input_size: int, path: Path) -> None:
 
 def quantise(path: Path, target: Path) -> None:
     """Write the model at `path` with weights of 8 bits to `target`."""
+    import_onnxruntime()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     logging.disable(logging.WARNING)  # it advises, on the root logger

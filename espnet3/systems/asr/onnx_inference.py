@@ -4,6 +4,7 @@ The `model` of an inference config, in place of `espnet3.systems.asr.inference.R
 builds with `backend="onnx"`. The files are those of pack_model; decoders that need more than the CTC output need torch.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +27,22 @@ Output = tuple[np.ndarray, np.ndarray]
 """(B, T', V) log probabilities and (B,) lengths."""
 
 
+def import_onnxruntime() -> Any:
+    """The module onnxruntime, which from 1.29 on would report its use to its makers; here it does not.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when it is imported
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ConfigError(
+            "onnxruntime is not installed. Install the extra infer or demo, or use the backend torch."
+        ) from None
+    return onnxruntime
+
+
 class OnnxModel:
     """An exported CTC model: frames to log probabilities, with the methods that decoders call.
 
@@ -35,12 +52,7 @@ class OnnxModel:
     """
 
     def __init__(self, path: Path, num_threads: int = 0) -> None:
-        try:
-            import onnxruntime
-        except ImportError:
-            raise ConfigError(
-                "onnxruntime is not installed. Install the extra infer or demo, or use the backend torch."
-            ) from None
+        onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads
         options.log_severity_level = 3
