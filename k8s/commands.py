@@ -34,12 +34,31 @@ def job(args: Args) -> None:
     sys.stdout.write(to_yaml(build_job(request), args.line))
 
 
+def submit(args: Args) -> None:
+    """Create the workflow and print how to follow it."""
+    from k8s import submit as submitting
+    from k8s.api import connect
+
+    workflow = _workflow(args)
+    connection = connect(args.context, args.namespace)
+    sys.stdout.write(submitting.following(submitting.submit(workflow, connection), connection.namespace))
+
+
+def results(args: Args) -> None:
+    """Copy a run's results and print their paths."""
+    from k8s.api import connect
+    from k8s.results import fetch_results
+
+    paths = fetch_results(args.run, args.directory, connect(args.context, args.namespace))
+    sys.stdout.write("".join(f"{path}\n" for path in paths))
+
+
 def _workflow(args: Args) -> dict[str, Any]:
     from k8s.workflow import build_workflow
 
     stages = [] if "all" in args.stages else args.stages
     run = read_run_config(args.recipe, stages, config_files(args))
-    kind: Any = args.kind
+    kind: Any = getattr(args, "kind", "Workflow")
     workflow = build_workflow(run, read_settings(args.recipe, run.stages), _cluster(args), kind)
     assert not (faults := check(workflow)), faults
     return workflow
@@ -49,4 +68,4 @@ def _cluster(args: Args) -> Cluster:
     return Cluster(read_profile(args.profile), read_digests())
 
 
-COMMANDS: Mapping[str, Callable[[Args], None]] = {"render": render, "job": job}
+COMMANDS: Mapping[str, Callable[[Args], None]] = {"render": render, "job": job, "submit": submit, "results": results}
