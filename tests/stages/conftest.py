@@ -22,7 +22,7 @@ SHARDED_INFER = """
         folder = Path(self.inference_config.inference_dir)
         pieces = folder / ".unfinished"
         if shard and not shard.is_merge:
-            self._write(pieces / str(shard.index))
+            self._write(pieces / "shards.json", pieces / str(shard.index))
             return
         if shard:
             missing = [str(index) for index in range(3) if not (pieces / str(index)).exists()]
