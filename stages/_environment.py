@@ -107,7 +107,9 @@ def json_in(variable: str) -> Any:
 
     value = text_in(variable)
     try:
-        return None if value is None else json.loads(value)
+        content = None if value is None else json.loads(value)
+        # Argo hands its lists on as JSON in JSON.
+        return json.loads(content) if isinstance(content, str) else content
     except ValueError:
         return value
 

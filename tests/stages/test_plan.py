@@ -144,7 +144,7 @@ def test_finish_writes_what_came_of_the_run(place: Place) -> None:
     assert outcome["results"]["unseen"]["wer"] == 12.345
 
 
-@pytest.mark.parametrize(("given", "told"), [("", None), ("not JSON", "not JSON"), ("[]", [])])
+@pytest.mark.parametrize(("given", "told"), [("", None), ("not JSON", "not JSON"), ("[]", []), (json.dumps("[]"), [])])
 def test_finish_takes_what_it_is_told(place: Place, given: str, told: object) -> None:
     outcome = json.loads(place.run("finish", ESPNET3_ARGO_FAILURES=given).out)
     assert (outcome["failures"], outcome["status"], outcome["results"]) == (told, None, {})
