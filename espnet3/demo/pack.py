@@ -1,25 +1,157 @@
-"""The targets of pack_demo and upload_demo, which this version does not have yet; `BaseSystem` calls them."""
+"""pack_demo and upload_demo: a folder that is a whole demo, and its way to a Space. `BaseSystem` calls them.
 
-from typing import NoReturn
+The folder holds the app's entry, its pinned requirements, the packed model, examples, a card, and this package itself:
+it runs in the demo image, in a Space, and wherever its requirements are installed. The same pack gives the same bytes.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
 from omegaconf import DictConfig
 
-from espnet3.utils.publish_utils import not_built
+import espnet3
+from espnet3.demo.card import card
+from espnet3.demo.settings import BACKENDS, EXAMPLES, MODEL, REQUIREMENTS, SETTINGS, DemoSettings, best_backend
+from espnet3.errors import ConfigError, DataError
+from espnet3.systems.base.config import PublicationConfig, read_config
+from espnet3.systems.base.publication_config import PackDemo
+from espnet3.utils.files import claim, replacing_dir
+from espnet3.utils.packs import Pack, read_pack
+
+log = logging.getLogger(__name__)
+
+SLOT = "publication_config"
+PACKAGE = Path(espnet3.__file__).parent
+APP = '''"""The entry of a Space: serves this folder."""
+
+import sys
+from pathlib import Path
+
+from espnet3.demo.app import main
+
+sys.exit(main([str(Path(__file__).parent), "--host", "0.0.0.0"]))
+'''
 
 
-def pack_demo(publication_config: DictConfig) -> NoReturn:
-    """Refuse.
+def pack_demo(publication_config: DictConfig) -> None:
+    """Write a demo of what pack_model made to `pack_demo.pack_dir`; it takes an earlier one's place whole.
 
     Raises:
-        ConfigError: always.
+        ConfigError: pack_demo is not set, its folder holds something else, or the pack has no ONNX model.
+        DataError: there is no pack, it is damaged, or an example is missing.
     """
-    raise not_built("pack_demo")
+    settings = read_config(PublicationConfig, publication_config, SLOT)
+    asked = _asked(settings)
+    pack = read_pack(Path(settings.pack_model.pack_dir))
+    backend = best_backend(pack.dir)
+    if backend is None:
+        raise ConfigError(
+            f"{pack.dir} has no {' or '.join(BACKENDS.values())}, and a demo runs without torch. Set "
+            f"{SLOT}.pack_model.onnx.export to true and run pack_model again."
+        )
+    folder = Path(asked.pack_dir)
+    _refuse_foreign(folder)
+    examples = _examples(asked, Path(settings.recipe_dir))
+    shown = DemoSettings(
+        title=asked.title or pack.meta.title,
+        description=asked.description,
+        max_seconds=asked.max_seconds,
+        examples=[f"{EXAMPLES}/{name}" for name in examples],
+        backend=backend,
+    )
+    with claim(folder), replacing_dir(folder) as demo:
+        _write(demo, shown, pack, examples)
+        (demo / "README.md").write_text(card(asked, pack.meta, _pinned("gradio"), settings.upload_model.repo), "utf-8")
+    log.info("%s: %s, %d examples. Try it: python -m espnet3.demo.app %s", folder, backend, len(examples), folder)
 
 
-def upload_demo(publication_config: DictConfig) -> NoReturn:
-    """Refuse.
+def upload_demo(publication_config: DictConfig) -> None:
+    """Upload what pack_demo made to its Space on a Hub; see `publication_config.upload_demo`.
 
     Raises:
-        ConfigError: always.
+        ConfigError: there is no token, or the Hub refuses it or the Space.
+        DataError: there is no packed demo.
+        TryAgain: the Hub cannot be reached, is overloaded, or somebody else changed the Space.
     """
-    raise not_built("upload_demo")
+    from espnet3.publishing.upload import upload
+
+    settings = read_config(PublicationConfig, publication_config, SLOT)
+    folder = Path(_asked(settings).pack_dir)
+    if not (folder / SETTINGS).is_file():
+        raise DataError(f"{folder} holds no packed demo. Run pack_demo first.")
+    read_pack(folder / MODEL)
+    upload(folder, settings.upload_demo, "space", f"{SLOT}.upload_demo")
+
+
+def _asked(settings: PublicationConfig) -> PackDemo:
+    if settings.pack_demo is None:
+        raise ConfigError(
+            f"{SLOT}.pack_demo is not set: give it a pack_dir, where the demo is written, or leave the stage out of "
+            "--stages."
+        )
+    return settings.pack_demo
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """A folder that holds something else than a demo is not ours to replace."""
+    if (
+        folder.exists()
+        and not (folder / SETTINGS).is_file()
+        and any(path.name != ".owner" for path in folder.iterdir())
+    ):
+        raise ConfigError(
+            f"{SLOT}.pack_demo.pack_dir: {folder} holds files that are no demo; they would be replaced. Choose another "
+            "folder, or move them away."
+        )
+
+
+def _examples(asked: PackDemo, recipe_dir: Path) -> dict[str, Path]:
+    """The examples by the names that they get, which do not collide."""
+    found: dict[str, Path] = {}
+    for given in asked.examples:
+        path = next((each for each in (Path(given), recipe_dir / given) if each.is_file()), None)
+        if path is None:
+            raise DataError(f"{SLOT}.pack_demo.examples: there is no file {given}, here or in {recipe_dir}.")
+        if path.name in found:
+            raise ConfigError(f"{SLOT}.pack_demo.examples: two files are called {path.name}. Rename one.")
+        found[path.name] = path
+    return found
+
+
+def _write(demo: Path, shown: DemoSettings, pack: Pack, examples: dict[str, Path]) -> None:
+    text = json.dumps(shown.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+    (demo / SETTINGS).write_text(text, encoding="utf-8")
+    (demo / "app.py").write_text(APP, encoding="utf-8")
+    shutil.copyfile(PACKAGE / "demo" / REQUIREMENTS, demo / REQUIREMENTS)
+    for path in _pack_files(pack):
+        _copy(path, demo / MODEL / path.relative_to(pack.dir))
+    for name, path in examples.items():
+        _copy(path, demo / EXAMPLES / name)
+    for path in _package_files():
+        _copy(path, demo / "espnet3" / path.relative_to(PACKAGE))
+
+
+def _pack_files(pack: Pack) -> Iterator[Path]:
+    for path in sorted(pack.dir.rglob("*")):
+        if path.is_file() and path.name != ".owner":
+            yield path
+
+
+def _package_files() -> Iterator[Path]:
+    for path in sorted(PACKAGE.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
+            yield path
+
+
+def _copy(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, target)
+
+
+def _pinned(package: str) -> str:
+    """The version of a package in the demo's requirements."""
+    lines = (PACKAGE / "demo" / REQUIREMENTS).read_text(encoding="utf-8").splitlines()
+    return next(line.split("==")[1].split()[0] for line in lines if line.startswith(f"{package}=="))

@@ -39,22 +39,17 @@ class Repository:
     """A model's or a Space's repository on a Hub.
 
     Args:
-        settings: which, and where.
+        settings: which, and where; its `repo` is set.
         kind: what it is for.
         key: of the settings, for messages.
 
     Raises:
-        ConfigError: `repo` is not set, or there is no token.
+        ConfigError: there is no token.
     """
 
     def __init__(self, settings: Upload, kind: Kind, key: str) -> None:
-        if settings.repo is None:
-            raise ConfigError(
-                f"{key}.repo is not set, so it is not known where to upload: set it to owner/name, or leave this stage "
-                "out of --stages."
-            )
         self.settings, self.kind, self.key = settings, kind, key
-        self.name = settings.repo
+        self.name = str(settings.repo)
         set_endpoint(settings.endpoint)
         self.endpoint = (settings.endpoint or os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
         self.token = find_token(key)

@@ -16,6 +16,7 @@ from espnet3.publishing.hub_errors import PassingFault
 from espnet3.publishing.repository import Kind, Repository, State
 from espnet3.systems.base.config import PublicationConfig, read_config
 from espnet3.systems.base.publication_config import Upload
+from espnet3.utils.packs import read_pack
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +27,14 @@ LONGEST_WAIT = 60.0
 def upload_model(config: DictConfig) -> None:
     """See `espnet3.utils.publish_utils.upload_model`."""
     settings = read_config(PublicationConfig, config, "publication_config")
-    upload(Path(settings.pack_model.pack_dir), settings.upload_model, "model", "publication_config.upload_model")
+    pack = read_pack(Path(settings.pack_model.pack_dir), trust_code=True)
+    upload(pack.dir, settings.upload_model, "model", "publication_config.upload_model")
 
 
 def upload(folder: Path, settings: Upload, kind: Kind, key: str) -> Difference:
     """Make the repository hold the files of `folder`; files that it has besides stay, unless `delete_patterns` match.
+
+    Without `repo` nothing is done, and the log says so: a recipe can list the stage before it has a place to publish.
 
     Args:
         folder: what to upload.
@@ -42,11 +46,14 @@ def upload(folder: Path, settings: Upload, kind: Kind, key: str) -> Difference:
         What was done, or would be, on a dry run.
 
     Raises:
-        ConfigError: no repository or token is given, or the Hub refuses one of them.
+        ConfigError: there is no token, or the Hub refuses it or the repository.
         DataError: there is nothing to upload.
         TryAgain: the Hub cannot be reached, is overloaded, or somebody else changed the repository.
     """
     files = local_files(folder)
+    if settings.repo is None:
+        log.warning("%s.repo is not set: nothing is uploaded. Set it to owner/name on the Hub to publish this.", key)
+        return Difference((), (), (), (), ())
     repository = Repository(settings, kind, key)
     for tries in range(1, settings.retries + 1):
         try:

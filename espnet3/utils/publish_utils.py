@@ -1,15 +1,6 @@
 """The targets of pack_model and upload_model; `BaseSystem` calls them. What they do is in `espnet3.publishing`."""
 
-
 from omegaconf import DictConfig
-
-from espnet3.errors import ConfigError
-
-_INSTEAD = (
-    "this version of espnet3 cannot publish models or demos yet. What works: create_dataset, collect_stats, train, "
-    "infer and measure; the trained model is in exp_dir (config.yaml, averaged.safetensors). Leave this stage out of "
-    "--stages."
-)
 
 
 def pack_model(training_config: DictConfig, publication_config: DictConfig, system: str = "") -> None:
@@ -33,15 +24,10 @@ def upload_model(publication_config: DictConfig) -> None:
     """Upload what pack_model made to the model's repository on a Hub; see `publication_config.upload_model`.
 
     Raises:
-        ConfigError: no repository or token is given, or the Hub refuses one of them.
-        DataError: there is no pack.
+        ConfigError: there is no token, or the Hub refuses it or the repository.
+        DataError: there is no pack, or it is damaged.
         TryAgain: the Hub cannot be reached, is overloaded, or somebody else changed the repository.
     """
     from espnet3.publishing import upload
 
     upload.upload_model(publication_config)
-
-
-def not_built(stage: str) -> ConfigError:
-    """The refusal of a publishing stage: what does not work, and what does."""
-    return ConfigError(f"{stage} is not built: {_INSTEAD}")

@@ -67,9 +67,9 @@ class Upload(Section):
     """`upload_model` and `upload_demo`: where on a Hub, and how. The token comes from HF_TOKEN or the Hub's login."""
 
     repo: str | None = None
-    """`owner/name` on the Hub; the stage refuses to run without one."""
+    """`owner/name` on the Hub; without one, nothing is uploaded."""
     private: bool = True
-    """Of a repository that the stage has to make."""
+    """Of a repository that the stage has to make; one that is public is then refused."""
     endpoint: str | None = None
     """Address of another Hub than huggingface.co."""
     revision: str = "main"

@@ -128,13 +128,6 @@ def test_stage_without_its_config_names_the_flag(stage: str, slot: str) -> None:
         getattr(BaseSystem(), stage)()
 
 
-@pytest.mark.parametrize("stage", ["pack_demo", "upload_demo"])
-def test_publishing_says_what_works_instead(stage: str) -> None:
-    with pytest.raises(ConfigError, match=f"{stage} is not built.*What works: create_dataset") as refusal:
-        getattr(full_system(), stage)()
-    assert refusal.value.exit_code == 78
-
-
 @pytest.mark.parametrize("name", ["train", "log_directory"])
 def test_stage_methods_take_no_arguments(name: str) -> None:
     with pytest.raises(TypeError):
