@@ -102,6 +102,22 @@ def test_only_the_executor_may_do_anything_and_that_is_to_report_results(render:
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "espnet3-executor", "namespace": "speech"}]
 
 
+def test_users_run_recipes_but_read_no_secret_and_remove_no_claim(render: Render) -> None:
+    ada = {"kind": "User", "name": "ada"}
+    ci = {"kind": "ServiceAccount", "name": "ci", "namespace": "build"}
+    objects = render({"users": [ada, ci]})
+    assert named(objects, "RoleBinding", "espnet3-user")["subjects"] == [
+        {**ada, "apiGroup": "rbac.authorization.k8s.io"},
+        ci,
+    ]
+    rules = named(objects, "Role", "espnet3-user")["rules"]
+    rights = {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
+    assert {("workflows", "create"), ("jobs", "create"), ("pods/log", "get")} <= rights
+    resources = {resource for resource, _ in rights}
+    assert not resources & {"*", "secrets", "serviceaccounts", "roles", "rolebindings", "networkpolicies"}
+    assert {verb for resource, verb in rights if resource == "persistentvolumeclaims"} == {"get", "list"}
+
+
 def test_the_executors_token_is_the_only_secret_and_the_cluster_fills_it(render: Render) -> None:
     (secret,) = [item for item in render({"token": {"existingSecret": "hub"}}) if item["kind"] == "Secret"]
     assert secret["metadata"]["name"] == "espnet3-executor.service-account-token"

@@ -27,6 +27,7 @@ EVERYTHING = {
     "environment": {"TZ": "UTC"},
     "annotations": {"pod": {"team": "speech"}, "serviceAccount": {"iam.example/role": "speech"}},
     "pools": {"cpu": {"nodeSelector": {"pool": "cpu"}, "tolerations": [{"key": "cpu", "operator": "Exists"}]}},
+    "users": [{"kind": "User", "name": "ada"}, {"kind": "ServiceAccount", "name": "ci", "namespace": "build"}],
     "semaphores": {"gpu": 2},
     "quota": {"enabled": True, "hard": {"requests.nvidia.com/gpu": 4, "pods": "50"}},
     "priorityClass": {"create": True, "name": "speech", "value": 1000},
@@ -90,6 +91,9 @@ def test_kubernetes_knows_every_field(template: Template, tmp_path: Path, values
         ({"security": {"runAsUser": 0}}, "runAsUser"),
         ({"security": {"runAsUser": "root"}}, "runAsUser"),
         ({"semaphores": {"gpu": -1}}, "semaphores"),
+        ({"users": [{"kind": "Team", "name": "speech"}]}, "users"),
+        ({"users": [{"kind": "ServiceAccount", "name": "ci"}]}, "namespace"),
+        ({"users": [{"kind": "User", "name": "ada", "namespace": "speech"}]}, "namespace"),
         ({"quota": {"enabled": True}}, "quota"),
         ({"priorityClass": {"create": True}}, "priorityClass"),
         ({"retries": {"limit": 21}}, "retries"),
@@ -120,7 +124,7 @@ def objects(schema: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]
         if "properties" in schema:
             yield place, schema
         for key, value in schema.items():
-            if key not in ("if", "then"):
+            if key not in ("if", "then", "else"):
                 yield from objects(value, f"{place}/{key}")
 
 

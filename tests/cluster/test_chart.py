@@ -17,6 +17,7 @@ from tests.cluster.kube import Cluster, Refused, until
 
 PROFILES = sorted((install.ROOT / "k8s" / "profiles").glob("*.yaml"))
 PROOF = "precious.txt"
+USER = '--set-json=users=[{"kind": "User", "name": "ada"}]'
 Helm = Callable[..., str]
 
 
@@ -53,7 +54,7 @@ def helm(place: Cluster) -> Helm:
 
 @pytest.fixture(scope="module")
 def release(place: Cluster, helm: Helm) -> Cluster:
-    helm("install", "--set=semaphores.gpu=1", "--set=networkPolicy.enabled=true")
+    helm("install", "--set=semaphores.gpu=1", "--set=networkPolicy.enabled=true", USER)
     return place
 
 
@@ -67,10 +68,10 @@ def test_helm_test_says_why_stages_cannot_write(release: Cluster, helm: Helm) ->
     if not release.own:
         pytest.skip("only our own node's volume is known to belong to group 10001")
     stranger = ["--set=security.runAsUser=12345", "--set=security.runAsGroup=12345", "--set=security.fsGroup=null"]
-    helm("upgrade", *stranger)
+    helm("upgrade", *stranger, USER)
     with pytest.raises(Refused, match="cannot be written"):
         helm("test", "--logs", "--timeout=3m")
-    helm("upgrade")
+    helm("upgrade", USER)
 
 
 def test_the_cluster_fills_the_executors_token(release: Cluster) -> None:
@@ -81,6 +82,29 @@ def test_the_cluster_fills_the_executors_token(release: Cluster) -> None:
     token = until(filled, 20, "the executor's token")
     claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
     assert claims["sub"] == f"system:serviceaccount:{release.namespace}:espnet3-executor"
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "answer"),
+    [
+        ("create", "workflows.argoproj.io", "yes"),
+        ("create", "jobs.batch", "yes"),
+        ("get", "pods/log", "yes"),
+        ("create", "pods/exec", "yes"),
+        ("get", "persistentvolumeclaims", "yes"),
+        ("delete", "persistentvolumeclaims", "no"),
+        ("get", "secrets", "no"),
+        ("list", "secrets", "no"),
+        ("create", "serviceaccounts/token", "no"),
+        ("update", "roles.rbac.authorization.k8s.io", "no"),
+        ("delete", "networkpolicies.networking.k8s.io", "no"),
+        ("update", "resourcequotas", "no"),
+    ],
+)
+def test_a_named_user_runs_recipes_and_no_more(release: Cluster, verb: str, resource: str, answer: str) -> None:
+    words = ["auth", "can-i", verb, resource, "--as=ada", f"--namespace={release.namespace}"]
+    said = subprocess.run([*release.kubectl_words, *words], capture_output=True, text=True, check=False).stdout
+    assert said.strip() == answer
 
 
 def test_data_outlives_an_upgrade_and_the_release(release: Cluster, helm: Helm) -> None:
