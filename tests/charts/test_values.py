@@ -143,3 +143,9 @@ def test_the_chart_is_of_the_package_s_version() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     package = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert chart["appVersion"] == package["project"]["version"]
+
+
+def test_the_readme_names_the_helm_that_the_tests_use() -> None:
+    pinned = re.search(r"helm\.sh/helm/v4 v(\S+)", (programs.TOOLS / "go.mod").read_text(encoding="utf-8"))
+    assert pinned
+    assert f"Helm {pinned[1]}" in (CHART / "README.md").read_text(encoding="utf-8")
