@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,9 +63,18 @@ class Moments:
 
     def write(self, path: Path) -> None:
         """Replace the file at `path`."""
-        content = BytesIO()
-        np.savez(content, count=self.count, sum=self.sum, sum_square=self.sum_square)
-        write_bytes(path, content.getvalue())
+        write_bytes(path, _npz({"count": self.count, "sum": self.sum, "sum_square": self.sum_square}))
+
+
+def _npz(arrays: dict[str, NDArray[np.float64]]) -> bytes:
+    """The arrays as `np.savez` writes them, but the same bytes for every patch release of Python, whose headers changed."""
+    content = BytesIO()
+    with ZipFile(content, "w") as archive:
+        for name, array in arrays.items():
+            member = BytesIO()
+            np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+            archive.writestr(ZipInfo(f"{name}.npy"), member.getvalue())
+    return content.getvalue()
 
 
 def stats_file(stats_dir: Path | str) -> Path:
