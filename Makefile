@@ -1,7 +1,7 @@
 # The project's commands; `make help` lists them. A fresh machine needs git, make and Python 3.11 or newer: the rest is installed
 # into .venv, pinned by version and hash.
 .DELETE_ON_ERROR:
-.PHONY: images push smoke help setup demo test check format bench requirements tools cluster cluster-down cluster-test render clean
+.PHONY: images push smoke help setup demo test chaos check format bench requirements tools cluster cluster-down cluster-test render clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -25,6 +25,10 @@ demo: setup ## Run the digits recipe from audio to a word error rate.
 
 test: setup ## Run all tests.
 	$(BIN)/python -m pytest
+
+CHAOS_SEED ?= 2026
+chaos: setup ## Kill and freeze every digits stage, at 20 random moments (CHAOS_SEED) and before every change of a file.
+	CHAOS_SEED=$(CHAOS_SEED) CHAOS_MOMENTS=20 CHAOS_POINTS=0 $(BIN)/python -m pytest tests/chaos
 
 check: setup ## Check format, lint, types and import rules.
 	$(BIN)/ruff format --check

@@ -53,7 +53,7 @@ class Digits:
 
     def copy(self, folder: Path) -> "Digits":
         """A copy with all that was made; audio, which nothing writes in place, is linked."""
-        shutil.copytree(self.folder, folder, symlinks=True, copy_function=_copy)
+        shutil.copytree(self.folder, folder, symlinks=True, copy_function=link_audio)
         return Digits(folder)
 
     def write(self, name: str, text: str) -> None:
@@ -104,7 +104,7 @@ class Digits:
         return trees.products(self.folder)
 
 
-def _copy(source: str, target: str) -> str:
+def link_audio(source: str, target: str) -> str:
     if source.endswith(".flac"):
         os.link(source, target)
         return target
