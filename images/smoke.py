@@ -9,6 +9,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from images import sandbox
 from images.catalog import Variant
@@ -61,8 +62,18 @@ def compare(recipe: Digits, place: Path) -> int:
     start = time.monotonic()
     ran = recipe.run()
     log.info("run.py: exit code %d after %.1f s", ran.returncode, time.monotonic() - start)
-    found = differences(read_tree(recipe.folder), read_tree(place)) if ran.returncode == 0 else [ran.stderr]
+    found = differences(*map(read_products, (recipe.folder, place))) if ran.returncode == 0 else [ran.stderr]
     for line in found:
         log.error("%s", line)
     log.info("the trees are %s", "different" if found else "equal")
     return 1 if found else 0
+
+
+def read_products(folder: Path) -> dict[str, Any]:
+    """What a run left; of the logs' heads not the versions, for an image holds less than this machine does."""
+    return {name: _without_versions(content) for name, content in read_tree(folder).items()}
+
+
+def _without_versions(content: Any) -> Any:
+    lines = isinstance(content, list) and all(isinstance(line, str) for line in content)
+    return [line for line in content if not line.startswith("versions: ")] if lines else content

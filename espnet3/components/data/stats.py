@@ -67,7 +67,7 @@ class Moments:
 
 
 def _npz(arrays: dict[str, NDArray[np.float64]]) -> bytes:
-    """The arrays as `np.savez` writes them, but the same bytes for every patch release of Python, whose headers changed."""
+    """The arrays as `np.savez` writes them, but the same bytes on every patch release of Python."""
     content = BytesIO()
     with ZipFile(content, "w") as archive:
         for name, array in arrays.items():
