@@ -159,7 +159,8 @@ def _read_sums(path: Path) -> dict[str, str]:
     if not path.is_file():
         raise DataError(f"{path} is missing: without it nothing says whether the pack is whole. {_CURE}")
     sums: dict[str, str] = {}
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    text = read_text(path)
+    for number, line in enumerate(text.splitlines(), start=1):
         found = _LINE.fullmatch(line)
         if not found or found[2] in sums:
             raise DataError(f"{path}:{number} is damaged: a line is a sha256, two spaces and a new name. {_CURE}")
@@ -169,6 +170,8 @@ def _read_sums(path: Path) -> dict[str, str]:
                 f"{path}:{number}: {found[2]!r} leads out of the pack; names are relative and plain. {_CURE}"
             )
         sums[found[2]] = found[1]
+    if not text.endswith("\n"):
+        raise DataError(f"{path} is cut short: its last line has no end. {_CURE}")
     return sums
 
 

@@ -1,0 +1,144 @@
+"""espnet3.load and `python -m espnet3.transcribe`: audio in every form, with and without torch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+import espnet3
+from espnet3.errors import ConfigError, DataError
+from espnet3.publishing.pack_model import write_sums
+from espnet3.publishing.transcriber import SpeechToText
+from espnet3.systems.asr.system import ASRSystem
+from espnet3.transcribe import main
+
+Experiment = tuple[Path, ASRSystem]
+BLOCK_TORCH = "import sys; sys.modules['torch'] = None; "
+
+
+@pytest.fixture
+def model(experiment: Experiment) -> SpeechToText:
+    return espnet3.load("exp/pack", backend="torch", device="cpu")
+
+
+def recording() -> tuple[np.ndarray, int]:
+    return soundfile.read("data/a0.wav", dtype="float32")  # type: ignore[no-any-return]
+
+
+def test_every_form_of_the_same_audio_has_the_same_text(model: SpeechToText) -> None:
+    samples, rate = recording()
+    expected = model("data/a0.wav")
+    assert model(Path("data/a0.wav")) == expected
+    assert model(samples, rate) == expected
+    assert model((samples, rate)) == expected
+    assert model(samples) == expected
+    assert model(np.stack([samples, samples], axis=1), rate) == expected
+    assert model((np.round(samples * 32767)).astype(np.int16), rate) == expected
+    assert model([samples, "data/a1.wav", (samples, rate)]) == [expected, model("data/a1.wav"), expected]
+
+
+def test_another_rate_is_resampled(model: SpeechToText) -> None:
+    samples, rate = recording()
+    transcript = model.transcribe(np.repeat(samples, 2), 2 * rate)
+    assert transcript.seconds == pytest.approx(len(samples) / rate)
+
+
+def test_tokens_have_times_and_confidences(model: SpeechToText) -> None:
+    transcript = model.transcribe("data/a1.wav", tokens=True)
+    assert transcript.tokens
+    ends = [0.0]
+    for token in transcript.tokens:
+        assert ends[-1] <= token.start < token.end <= transcript.seconds + 1e-6
+        assert 0 < token.confidence <= 1
+        ends.append(token.end)
+    assert model.transcribe("data/a1.wav").tokens == ()
+
+
+BAD = [
+    pytest.param(np.zeros(0, np.float32), "shape", id="empty"),
+    pytest.param(np.zeros((2, 2, 2)), "shape", id="three dimensions"),
+    pytest.param(np.full(800, np.nan), "no numbers", id="nan"),
+    pytest.param(np.array(["a"]), "shape", id="text"),
+    pytest.param("nothing.wav", "does not exist", id="no file"),
+    pytest.param("exp/pack/meta.json", "no readable audio", id="no audio"),
+]
+
+
+@pytest.mark.parametrize(("audio", "message"), BAD)
+def test_what_is_no_audio_is_refused(model: SpeechToText, audio: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        model(audio)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        pytest.param({"model": "no/such/folder"}, DataError, "is no folder of a packed model", id="no folder"),
+        pytest.param({"model": "data"}, DataError, "it has no meta.json", id="no pack"),
+        pytest.param({"backend": "tpu"}, ConfigError, "'tpu' is none of auto, torch, onnx", id="backend"),
+        pytest.param({"backend": "torch", "device": "warp"}, DataError, "'warp', which is not to be had", id="device"),
+    ],
+)
+def test_wrong_arguments_are_refused(
+    experiment: Experiment, arguments: dict[str, str], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        espnet3.load(**{"model": "exp/pack", **arguments})  # type: ignore[arg-type]
+
+
+def test_a_recipes_own_code_runs_only_where_it_is_trusted(experiment: Experiment) -> None:
+    pack = Path("exp/pack")
+    expected = espnet3.load(pack, device="cpu")("data/a0.wav")
+    (pack / "src").mkdir()
+    (pack / "src/__init__.py").touch()
+    own = "from espnet3.systems.asr.models.bilstm import BiLSTMCTC\n\nclass Own(BiLSTMCTC):\n    pass\n"
+    (pack / "src/model.py").write_text(own)
+    config = yaml.safe_load((pack / "inference.yaml").read_text())
+    config["model"]["_target_"] = "src.model.Own"
+    (pack / "inference.yaml").write_text(yaml.safe_dump(config))
+    meta = json.loads((pack / "meta.json").read_text())
+    (pack / "meta.json").write_text(json.dumps({**meta, "code": ["src/model.py"]}))
+    write_sums(pack)
+    with pytest.raises(DataError, match="trust_code=True"):
+        espnet3.load(pack)
+    assert espnet3.load(pack, device="cpu", trust_code=True)("data/a0.wav") == expected
+    assert "src.model" not in sys.modules
+
+
+def test_without_torch_the_onnx_model_is_taken(experiment: Experiment) -> None:
+    code = (
+        f"{BLOCK_TORCH}import importlib.util; importlib.util.find_spec = lambda name: None\n"
+        "import espnet3; model = espnet3.load('exp/pack'); print(model('data/a0.wav'))\n"
+        "assert type(model.recogniser).__name__ == 'OnnxRecogniser'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip("\n") == espnet3.load("exp/pack", backend="onnx")("data/a0.wav")
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnx", "onnx-int8"])
+def test_the_command_prints_a_line_for_each_file(
+    experiment: Experiment, capsys: pytest.CaptureFixture[str], backend: str
+) -> None:
+    assert main(["exp/pack", "data/a0.wav", "data/a1.wav", "--backend", backend]) == 0
+    model = espnet3.load("exp/pack", backend=backend)
+    expected = [f"{file}\t{model(file)}" for file in ("data/a0.wav", "data/a1.wav")]
+    assert capsys.readouterr().out.splitlines() == expected
+
+
+def test_the_command_prints_json(experiment: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["exp/pack", "data/a0.wav", "--json"]) == 0
+    line = json.loads(capsys.readouterr().out)
+    assert line["file"] == "data/a0.wav"
+    assert {"text", "score", "seconds", "tokens"} <= line.keys()
+
+
+def test_the_command_ends_with_the_errors_exit_code(experiment: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["exp/pack", "missing.wav"]) == DataError.exit_code
+    assert capsys.readouterr().err == "error: missing.wav does not exist.\n"
