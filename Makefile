@@ -1,7 +1,7 @@
 # The project's commands; `make help` lists them. A fresh machine needs git, make and Python 3.11 or newer: the rest is installed
 # into .venv, pinned by version and hash.
 .DELETE_ON_ERROR:
-.PHONY: images push smoke help setup demo test chaos check format bench requirements tools cluster cluster-down cluster-test render clean
+.PHONY: images push smoke help setup demo test chaos check format bench requirements tools cluster cluster-down cluster-test bench-cluster render clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -77,6 +77,9 @@ push: setup ## Push the images to REGISTRY and write their digests.
 
 smoke: setup ## Run the digits recipe with every stage in its own container.
 	$(BIN)/python -m images smoke --device $(DEVICE)
+
+bench-cluster: setup ## Measure what a workflow costs besides its stages; needs make cluster and Argo on PATH.
+	CLUSTER_TEST=1 $(BIN)/python -m pytest -s tests/cluster/bench_overhead.py
 
 render: setup ## Render the workflows of the digits and AN4 recipes for every profile anew.
 	mkdir -p build k8s/rendered

@@ -7,16 +7,15 @@ Everything else, such as plain `make test`, skips them.
 import dataclasses
 import os
 import secrets
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.cluster import install, kube
+from tests.cluster import install, kube, stage_jobs
 from tests.cluster.kube import Cluster
 from tests.cluster.onenode import cluster as onenode
 from tests.cluster.onenode.places import Places
+from tests.egs3.digits_run import Digits
 
 
 @pytest.fixture(scope="session")
@@ -60,12 +59,6 @@ def chart(namespace: Cluster, images: None) -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def helm() -> Path:
-    """Helm, which `make tools` builds."""
-    return install.helm_program()
-
-
-@pytest.fixture(scope="session")
 def argo(chart: Cluster) -> Iterator[Cluster]:
     """The namespace in a cluster where Argo runs: the one installed there, or the programs found on PATH."""
     from tests.cluster import argo as programs
@@ -74,15 +67,20 @@ def argo(chart: Cluster) -> Iterator[Cluster]:
         yield chart
 
 
-@pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    """A copy of the digits recipe to change, without what runs have made in it."""
-    target = tmp_path / "digits" / "asr"
-    copy = ["git", "ls-files", "-z", "egs3/digits/asr"]
-    root = Path(__file__).parents[2]
-    listed = subprocess.run(copy, cwd=root, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        file = target / Path(name).relative_to("egs3/digits/asr")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes((root / name).read_bytes())
-    return target
+@pytest.fixture(scope="session")
+def undisturbed(anywhere: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Digits:
+    """What the digits recipe leaves when run.py runs it here."""
+    recipe = stage_jobs.new(tmp_path_factory.mktemp("local"), "tiny")
+    done = recipe.run()
+    assert done.returncode == 0, done.stderr
+    return recipe
+
+
+@pytest.fixture(scope="session")
+def undisturbed_long(undisturbed: Digits, tmp_path_factory: pytest.TempPathFactory) -> Digits:
+    """The same with a training that is long enough to disturb."""
+    recipe = stage_jobs.new(tmp_path_factory.mktemp("local"), "long")
+    recipe.edit("conf/tiny.yaml", *stage_jobs.LONGER)
+    done = recipe.run()
+    assert done.returncode == 0, done.stderr
+    return recipe

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "espnet3"
 PROFILE = os.environ.get("CLUSTER_TEST_PROFILE", "local")
 ARCHIVES = ROOT / "build" / "images"
-NAMES = ("data", "train", "infer", "measure", "publish", "demo")
+NAMES = ("data", "train", "infer", "measure")
 READER = "reader"
 RESTRICTED = {
     "runAsNonRoot": True,

@@ -3,14 +3,20 @@
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from tests.cluster import install
 from tests.cluster.install import PROFILE, ROOT
 from tests.cluster.kube import Cluster, exit_code, until
 from tests.egs3.digits_run import FLAGS, Digits
 
 SECONDS = 300
 """How long a stage of the digits recipe may take, with a machine that does other things too."""
+
+
+LONGER = ("trainer: {max_epochs: 3", "trainer: {max_epochs: 60")
+"""An edit of the digits recipe's training after which there is time to disturb it."""
 
 
 @dataclass(frozen=True)
@@ -52,22 +58,34 @@ class Job:
         return [exit_code(pod) for pod in self.pods()]
 
 
-def render(recipe: Digits, stage: str, *flags: str) -> str:
-    """What `python -m k8s job` prints."""
+def new(folder: Path, name: str) -> Digits:
+    """A copy of digits that the cluster knows by a name of its own: its working directory is <workspace>/<name>/asr."""
+    folder.joinpath(name).mkdir(parents=True)
+    return Digits.new(folder / name / "asr")
+
+
+def saved(cluster: Cluster, folder: str) -> bool:
+    """Whether training has written a checkpoint in a folder of the workspace."""
+    program = f"import pathlib; print(any(pathlib.Path({folder!r}).rglob('*.ckpt')))"
+    return install.python(cluster, program).strip() == b"True"
+
+
+def k8s(command: str, recipe: Digits, *words: str, profile: str = PROFILE) -> str:
+    """What `python -m k8s` prints of a recipe."""
     configs = [str(recipe.folder / word) if word.endswith(".yaml") else word for word in FLAGS]
-    command = [sys.executable, "-m", "k8s", "job", str(recipe.folder), stage, "--profile", PROFILE, *configs, *flags]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    full = [sys.executable, "-m", "k8s", command, str(recipe.folder), *words, "--profile", profile, *configs]
+    done = subprocess.run(full, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def start(cluster: Cluster, recipe: Digits, stage: str, *flags: str) -> Job:
     """Give the cluster a stage."""
-    return start_text(cluster, render(recipe, stage, *flags))
+    return start_text(cluster, k8s("job", recipe, stage, *flags))
 
 
 def start_text(cluster: Cluster, text: str) -> Job:
-    """Give the cluster what `render` rendered."""
+    """Give the cluster what `k8s` printed."""
     names = cluster.kubectl("apply", "--server-side", "--filename=-", "--output=name", stdin=text).split()
     return Job(cluster, next(name.partition("/")[2] for name in names if name.startswith("job.batch/")))
 

@@ -84,7 +84,7 @@ def initial_taints(cluster: Cluster, name: str, node: dict[str, Any]) -> list[st
 
 def pod_of_stage(recipe: Digits, stage: str, profile: str) -> dict[str, Any]:
     """The pod of a stage, as a profile has it, without the volume: that is bound to our real node."""
-    documents = yaml.safe_load_all(stage_jobs.render(recipe, stage, "--profile", profile))
+    documents = yaml.safe_load_all(stage_jobs.k8s("job", recipe, stage, profile=profile))
     template = next(each for each in documents if each["kind"] == "Job")["spec"]["template"]
     spec = copy.deepcopy(template["spec"])
     gone = {each["name"] for each in spec["volumes"] if "persistentVolumeClaim" in each or "configMap" in each}

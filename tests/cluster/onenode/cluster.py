@@ -105,8 +105,9 @@ def start(places: Places) -> None:
 
 def load_image(places: Places, archive: Path) -> None:
     """Give the node an image from a docker or OCI archive."""
-    command = places.ctr("images", "import", str(archive))
-    subprocess.run(command, check=True, capture_output=True)
+    done = subprocess.run(places.ctr("images", "import", str(archive)), check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{archive} is no image that containerd can take: {done.stderr.strip()}")
 
 
 def take_back(places: Places) -> None:

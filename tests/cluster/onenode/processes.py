@@ -21,12 +21,15 @@ class DidNotStart(RuntimeError):
 def start(places: Places, name: str, command: list[str]) -> None:
     """Start a process of its own session, and write down who it is before anything else can fail."""
     places.logs.mkdir(parents=True, exist_ok=True)
-    with (places.logs / f"{name}.log").open("wb") as out:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, cwd="/"
-        )
+    out = places.logs / f"{name}.log"
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(out), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    pid = os.posix_spawnp(command[0], command, os.environ, file_actions=files, setsid=True)
     record(places, name).parent.mkdir(parents=True, exist_ok=True)
-    record(places, name).write_text(json.dumps({"pid": process.pid, "born": born(process.pid)}), encoding="utf-8")
+    record(places, name).write_text(json.dumps({"pid": pid, "born": born(pid)}), encoding="utf-8")
 
 
 def stop(places: Places, name: str, seconds: float = 10) -> None:

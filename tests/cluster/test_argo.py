@@ -1,0 +1,139 @@
+"""Rendered workflows on Argo, where its programs or an installation are found; else each test says what is missing."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster import argo as programs
+from tests.cluster import install, stage_jobs
+from tests.cluster.kube import Cluster, pod_of, until
+from tests.egs3.digits_run import Digits
+from tests.trees import differences, products, read_tree
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+RENDERED = sorted((ROOT / "k8s" / "rendered").rglob("*.yaml"))
+
+
+def submit(cluster: Cluster, recipe: Digits, folder: Path, *words: str) -> str:
+    """Render a recipe and submit it."""
+    file = folder / "workflow.yaml"
+    file.write_text(stage_jobs.k8s("render", recipe), encoding="utf-8")
+    return programs.submit(cluster, file, *words)
+
+
+def succeed(cluster: Cluster, name: str, seconds: float = 600) -> dict[str, Any]:
+    """Wait for a workflow, or show what its failed pods say."""
+    state = programs.finished(cluster, name, seconds)
+    assert state["phase"] == "Succeeded", told(state)
+    return state
+
+
+def told(state: dict[str, Any]) -> list[str]:
+    """Each node's name, phase and message."""
+    nodes = state.get("nodes", {}).values()
+    return [f"{node['displayName']}: {node['phase']} {node.get('message', '')}" for node in nodes]
+
+
+def ran(state: dict[str, Any]) -> list[str]:
+    """The templates of the pods that were started, in their order; those of repeated attempts only once."""
+    return list(dict.fromkeys(node["templateName"] for node in programs.nodes(state)))
+
+
+@pytest.mark.parametrize("file", RENDERED, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_argo_finds_no_fault_in_a_rendered_workflow(anywhere: Cluster, file: Path) -> None:
+    programs.call(anywhere, "lint", "--offline", str(file))
+
+
+@pytest.fixture(scope="module")
+def first(argo: Cluster, undisturbed: Digits, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The whole recipe, submitted once, in a workspace where nothing was made."""
+    install.remove(argo, "tiny")
+    return succeed(argo, submit(argo, undisturbed, tmp_path_factory.mktemp("first")))
+
+
+def test_a_recipe_runs_from_the_first_stage_to_the_last(
+    argo: Cluster, first: dict[str, Any], undisturbed: Digits, tmp_path: Path
+) -> None:
+    stages = ["create-dataset", "train-tokenizer", "collect-stats", "train", "infer", "measure"]
+    assert ran(first) == ["plan", *stages, "finish"]
+    there = install.fetch(argo, "tiny/asr", tmp_path)
+    assert differences(products(undisturbed.folder), products(there)) == []
+    assert read_tree(undisturbed.folder).keys() == read_tree(there).keys()
+    outcome = json.loads(next(there.glob(".runs/*/outcome.json")).read_text(encoding="utf-8"))
+    assert outcome["status"] == "Succeeded"
+    assert all(stage["done"] for stage in outcome["stages"].values())
+
+
+def test_a_second_submit_finds_all_done_within_30_seconds(
+    argo: Cluster, first: dict[str, Any], undisturbed: Digits, tmp_path: Path
+) -> None:
+    begin = time.monotonic()
+    state = succeed(argo, submit(argo, undisturbed, tmp_path), 60)
+    assert time.monotonic() - begin < 30
+    assert ran(state) == ["plan", "finish"]
+
+
+def test_an_entrypoint_runs_one_stage_of_the_same_file(
+    argo: Cluster, first: dict[str, Any], undisturbed: Digits, tmp_path: Path
+) -> None:
+    state = succeed(argo, submit(argo, undisturbed, tmp_path, "--entrypoint=measure", "--parameter=force=measure"))
+    assert ran(state) == ["measure", "finish"]
+
+
+def delete(cluster: Cluster, pod: str) -> None:
+    cluster.kubectl("delete", "pod", pod, "--wait=false")
+
+
+def evict(cluster: Cluster, pod: str) -> None:
+    metadata = {"name": pod, "namespace": cluster.namespace}
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+    path = f"/api/v1/namespaces/{cluster.namespace}/pods/{pod}/eviction"
+    cluster.kubectl("create", "--raw", path, "--filename=-", stdin=json.dumps(eviction))
+
+
+def end_with_75(cluster: Cluster, pod: str) -> None:
+    """What a node's warning does to the stage alone: SIGTERM, after which it saves and ends with 75."""
+    program = (
+        "import os, pathlib, signal\n"
+        "for entry in pathlib.Path('/proc').glob('[0-9]*'):\n"
+        "    words = (entry / 'cmdline').read_bytes().split(b'\\0')\n"
+        "    if words[0].endswith(b'python') and b'stages.train' in words: os.kill(int(entry.name), signal.SIGTERM)\n"
+    )
+    cluster.kubectl("exec", pod, "--container=main", "--", "python", "-c", program)
+
+
+@pytest.mark.parametrize("disturb", [delete, evict, end_with_75], ids=["deleted", "evicted", "ended with 75"])
+def test_a_preempted_training_goes_on_to_the_same_bits(
+    argo: Cluster, undisturbed_long: Digits, disturb: Callable[[Cluster, str], None], tmp_path: Path
+) -> None:
+    install.remove(argo, "long")
+    name = submit(argo, undisturbed_long, tmp_path)
+    training = f"workflows.argoproj.io/workflow={name},espnet3.org/stage=train"
+    pod = until(lambda: pod_of(argo, training), 180, "a pod that trains")
+    until(lambda: stage_jobs.saved(argo, "long/asr"), 120, "a checkpoint")
+    disturb(argo, pod["metadata"]["name"])
+    state = succeed(argo, name)
+    attempts = [node for node in programs.nodes(state) if node["templateName"] == "train"]
+    assert [node["phase"] for node in attempts][-2:] != ["Succeeded"], told(state)
+    assert len(attempts) == 2, told(state)
+    there = install.fetch(argo, "long/asr", tmp_path / "there")
+    assert differences(products(undisturbed_long.folder), products(there)) == []
+
+
+def test_a_failing_stage_stops_the_rest_and_the_exit_handler_tells_why(argo: Cluster, tmp_path: Path) -> None:
+    recipe = stage_jobs.new(tmp_path, "failing")
+    recipe.edit("conf/tiny.yaml", "hidden_size: 16", "hidden_size: sixteen")
+    state = programs.finished(argo, submit(argo, recipe, tmp_path), 300)
+    assert state["phase"] == "Failed"
+    assert ran(state) == ["plan", "create-dataset", "train-tokenizer", "collect-stats", "train", "finish"]
+    assert len([node for node in programs.nodes(state) if node["templateName"] == "train"]) == 1
+    there = install.fetch(argo, "failing/asr", tmp_path / "there")
+    outcome = json.loads(next(there.glob(".runs/*/outcome.json")).read_text(encoding="utf-8"))
+    assert outcome["status"] == "Failed"
+    assert "train" in json.dumps(outcome["failures"])
+    assert not outcome["stages"]["train"]["done"]
