@@ -34,6 +34,14 @@ def job(args: Args) -> None:
     sys.stdout.write(to_yaml(build_job(request), args.line))
 
 
+def demo(args: Args) -> None:
+    """Print the demo's Deployment, Service and network rule."""
+    from k8s.demo import build_demo
+
+    run = read_run_config(args.recipe, [], config_files(args))
+    sys.stdout.write(to_yaml(build_demo(run, _cluster(args)), args.line))
+
+
 def submit(args: Args) -> None:
     """Create the workflow and print how to follow it."""
     from k8s import submit as submitting
@@ -68,4 +76,10 @@ def _cluster(args: Args) -> Cluster:
     return Cluster(read_profile(args.profile), read_digests())
 
 
-COMMANDS: Mapping[str, Callable[[Args], None]] = {"render": render, "job": job, "submit": submit, "results": results}
+COMMANDS: Mapping[str, Callable[[Args], None]] = {
+    "render": render,
+    "job": job,
+    "submit": submit,
+    "results": results,
+    "demo": demo,
+}

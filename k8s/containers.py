@@ -68,7 +68,7 @@ def stage_containers(
 
 def service_container(name: str, cluster: Cluster) -> StageContainer:
     """`plan` or `finish`, which belong to every run."""
-    return _cut(_container(name, _SERVICE, StageSettings(), cluster, 0), cluster)
+    return cut_to_pool(_container(name, _SERVICE, StageSettings(), cluster, 0), cluster)
 
 
 def _check_shards(stage: str, default: Container, own: StageSettings) -> None:
@@ -84,7 +84,7 @@ def _stage_container(stage: str, own: StageSettings, run: RunConfig, cluster: Cl
     default = container_of(stage)
     _check_shards(stage, default, own)
     gpu = _gpus(stage, default, own, run, cluster) if cluster.profile.device == "cuda" else 0
-    return _cut(_container(stage, default, own, cluster, gpu), cluster)
+    return cut_to_pool(_container(stage, default, own, cluster, gpu), cluster)
 
 
 def _container(stage: str, default: Container, own: StageSettings, cluster: Cluster, gpu: int) -> StageContainer:
@@ -116,7 +116,7 @@ def _gpus(stage: str, default: Container, own: StageSettings, run: RunConfig, cl
     return cluster.profile.pools.gpu.devices or max(default.gpu, int(configured))
 
 
-def _cut(container: StageContainer, cluster: Cluster) -> StageContainer:
+def cut_to_pool(container: StageContainer, cluster: Cluster) -> StageContainer:
     """With no more than a node of its pool can give."""
     largest = cluster.pool(container).largest
     return replace(container, cpu=smaller(container.cpu, largest.cpu), memory=smaller(container.memory, largest.memory))

@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("--merge", action="store_true", help="of a stage in shards: the Job that puts them together")
     job.add_argument("--force", action="store_true", help="run the stage although it is done")
     _command(commands, "submit", "create a run in the cluster of the kubeconfig", [recipe, stages, cluster])
+    _command(commands, "demo", "print a recipe's demo as a Deployment and a Service", [recipe])
     results = _command(commands, "results", "copy a run's metrics, report and logs", [cluster])
     results.add_argument("run", metavar="RUN", help="name of the workflow")
     results.add_argument("directory", metavar="DIR", type=Path, help="where to")

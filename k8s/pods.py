@@ -42,7 +42,7 @@ def environment(container: StageContainer, run: RunConfig, cluster: Cluster) -> 
     if container.network:
         texts |= _network(profile)
     variables = [m.EnvVar(name=name, value=value) for name, value in (texts | profile.environment).items()]
-    return [*variables, _threads(), *_token(container, profile)]
+    return [*variables, threads(), *_token(container, profile)]
 
 
 def _network(profile: Profile) -> dict[str, str]:
@@ -57,7 +57,7 @@ def _network(profile: Profile) -> dict[str, str]:
     return texts
 
 
-def _threads() -> Any:
+def threads() -> Any:
     """As many threads as the limit has processors: libraries would count the node's."""
     limit = m.ResourceFieldSelector(container_name="main", resource="limits.cpu")
     return m.EnvVar(name="OMP_NUM_THREADS", value_from=m.EnvVarSource(resource_field_ref=limit))
