@@ -1,15 +1,21 @@
 import errno
+import os
+import stat
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from espnet3.errors import LostOwnership
+from espnet3.errors import LostOwnership, TryAgain
 from espnet3.utils.files import (
     OWNER_FILE,
+    adopt,
     check_ownership,
     claim,
+    claims,
+    remove,
     remove_leftovers,
     replacing,
     replacing_dir,
@@ -160,3 +166,144 @@ def test_who_lost_a_folder_does_not_tidy_it(tmp_path: Path) -> None:
         with pytest.raises(LostOwnership, match="host-b"):
             remove_leftovers(tmp_path)
     assert ".theirs.12.0123abcd.tmp" in names(tmp_path)
+
+
+def test_what_is_removed_is_gone_and_what_is_not_there_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "d/sub").mkdir(parents=True)
+    (tmp_path / "a").touch()
+    for name in ("d", "a", "nothing"):
+        remove(tmp_path / name)
+    assert names(tmp_path) == []
+
+
+def overtake_at(monkeypatch: pytest.MonkeyPatch, folder: Path, number: int) -> None:
+    """Let another run claim `folder` right before rename number `number`, which stands for being frozen there."""
+    rename, count = Path.rename, 0
+
+    def overtaken(path: Path, target: Path) -> Path:
+        nonlocal count
+        count += 1
+        if count == number:
+            (folder / OWNER_FILE).write_text("host-b pid 7 0123")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", overtaken)
+
+
+def test_who_removes_a_file_just_when_it_is_overtaken_puts_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, make in (("file", Path.touch), ("folder", Path.mkdir)):
+        with claim(tmp_path):
+            make(tmp_path / name)
+            overtake_at(monkeypatch, tmp_path, 1)
+            with pytest.raises(LostOwnership, match="host-b"):
+                remove(tmp_path / name)
+            monkeypatch.undo()
+    assert names(tmp_path) == [OWNER_FILE, "file", "folder"]
+
+
+def test_who_replaces_a_folder_just_when_it_is_overtaken_and_tidied_loses_only_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/theirs").touch()
+    rename = Path.rename
+    tidied: list[Path] = []
+
+    def tidied_before(path: Path, target: Path) -> Path:
+        if not tidied:
+            tidied.append(path)
+            be_overtaken(tmp_path / "d")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", tidied_before)
+    with claim(tmp_path), pytest.raises(LostOwnership, match="host-b"), replacing_dir(tmp_path / "d") as beside:
+        (beside / "mine").touch()
+    assert names(tmp_path) == [OWNER_FILE, "d"]
+    assert names(tmp_path / "d") == ["theirs"]
+
+
+def test_who_releases_just_when_it_is_overtaken_gives_the_mark_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with claim(tmp_path):
+        overtake_at(monkeypatch, tmp_path, 1)
+    assert (tmp_path / OWNER_FILE).read_text() == "host-b pid 7 0123"
+    assert names(tmp_path) == [OWNER_FILE]
+
+
+def test_a_mark_that_comes_back_at_once_is_not_lost(tmp_path: Path) -> None:
+    with claim(tmp_path):
+        taken = tmp_path / "taken"
+        (tmp_path / OWNER_FILE).rename(taken)
+        threading.Timer(0.05, taken.rename, [tmp_path / OWNER_FILE]).start()
+        write_text(tmp_path / "a", "mine")
+
+
+def test_a_thread_writes_under_the_claims_of_its_process(tmp_path: Path) -> None:
+    failures: list[Exception] = []
+
+    def write() -> None:
+        try:
+            write_text(tmp_path / "a", "mine")
+        except LostOwnership as error:
+            failures.append(error)
+
+    with claim(tmp_path):
+        (tmp_path / OWNER_FILE).write_text("host-b pid 7 0123")
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join()
+    assert len(failures) == 1
+    assert names(tmp_path) == [OWNER_FILE]
+
+
+def test_a_worker_process_obeys_the_claims_that_it_is_given(tmp_path: Path) -> None:
+    with claim(tmp_path):
+        given = claims()
+        child = os.fork()
+        if child == 0:
+            adopt(given)
+            (tmp_path / OWNER_FILE).unlink()
+            code = 1
+            try:
+                write_text(tmp_path / "sub/a", "late")
+            except LostOwnership:
+                code = 0
+            os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert names(tmp_path) == []
+
+
+def test_shards_own_their_marks_side_by_side(tmp_path: Path) -> None:
+    with claim(tmp_path, mark=".owner.shard0"), claim(tmp_path, mark=".owner.shard1"):
+        write_text(tmp_path / "a", "both")
+        (tmp_path / ".owner.shard0").write_text("host-b pid 7 0123")
+        with pytest.raises(LostOwnership, match="host-b"):
+            write_text(tmp_path / "a", "one")
+
+
+def test_what_another_run_removed_half_written_is_worth_another_try(tmp_path: Path) -> None:
+    with pytest.raises(TryAgain, match="Another run removed"), replacing(tmp_path / "a") as beside:
+        clear_away(beside)
+
+
+def clear_away(beside: Path) -> None:
+    beside.touch()
+    remove_leftovers(beside.parent)
+
+
+@pytest.mark.parametrize(("umask", "file", "folder"), [(0o002, 0o664, 0o775), (0o077, 0o600, 0o700)])
+def test_modes_follow_the_umask(tmp_path: Path, umask: int, file: int, folder: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "d/a", "text")
+        with replacing_dir(tmp_path / "d/e") as beside:
+            (beside / "b").touch()
+        with claim(tmp_path / "d"):
+            assert stat.S_IMODE((tmp_path / "d" / OWNER_FILE).stat().st_mode) == file
+    finally:
+        os.umask(before)
+    for path, mode in (("d", folder), ("d/a", file), ("d/e", folder), ("d/e/b", file)):
+        assert stat.S_IMODE((tmp_path / path).stat().st_mode) == mode, path
