@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+ENGINES = {"onnx": "ONNX Runtime", "onnx-int8": "ONNX Runtime, 8 bits"}
+"""What the app calls its ways to run a model."""
 LARGEST_SAMPLE = 48_000 * 2 * 4
 """Bytes of a second of audio at 48 kHz, in two channels of 32 bits."""
 HEADER_BYTES = 1 << 20
@@ -79,7 +81,7 @@ def open_demo(demo: str) -> tuple[DemoSettings, Path, Listener]:
     return (
         settings.model_copy(update={"title": settings.title or model.meta.title}),
         folder,
-        Listener(model, settings.max_seconds, backend or "torch"),
+        Listener(model, settings.max_seconds, ENGINES.get(backend or "", "torch")),
     )
 
 
@@ -143,10 +145,11 @@ def make_page(settings: DemoSettings, folder: Path, listener: Listener) -> "Bloc
         with gradio.Row():
             with gradio.Column():
                 audio = gradio.Audio(
-                    sources=["microphone", "upload"],
+                    sources=["upload", "microphone"],
                     type="filepath",
                     label=f"Speech, at most {settings.max_seconds:g} s",
                     elem_id="speech",
+                    buttons=["download"],
                 )
                 button = gradio.Button("Transcribe", variant="primary", elem_id="transcribe")
                 if settings.examples:

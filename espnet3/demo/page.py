@@ -41,7 +41,7 @@ def token_line(tokens: Sequence[SpokenToken]) -> str:
         for token in tokens
     ]
     legend = " · ".join(
-        f'<span style="border-bottom: 3px solid {colour}">{name}</span> (from {least:.0%})'
+        f'<span style="border-bottom: 3px solid {colour}">{name}</span>{f" (from {least:.0%})" if least else ""}'
         for least, colour, name in GRADES
     )
     return f'<p style="font-size: 1.2em; line-height: 2">{"".join(spans)}</p><p><small>{legend}</small></p>'

@@ -1,15 +1,15 @@
 """A model that was trained for an instant on notes and likes to talk, packed with its ONNX copy, and the demo of it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
 from omegaconf import OmegaConf
 
-from tests.hub.guard import loopback_only
+from tests.hub.fixtures import alone, hub, hub_server
 from tests.systems.base.training.conftest import base_config, write_split
+
+__all__ = ["alone", "hub", "hub_server"]
 
 
 @pytest.fixture(scope="session")
@@ -70,10 +70,3 @@ def demo(notes: dict[str, Any]) -> Path:
 
     pack_demo(OmegaConf.create(notes))
     return Path(notes["pack_demo"]["pack_dir"])
-
-
-@pytest.fixture(autouse=True)
-def _alone() -> Iterator[None]:
-    """Nothing leaves loopback."""
-    with loopback_only():
-        yield

@@ -1,0 +1,113 @@
+"""The demo in a real browser: choose a file, read the transcript."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+import espnet3
+from espnet3.demo.settings import HEALTH_PATH
+from tests.demo.browser import Browser, browsing, missing
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(missing()), reason=f"this machine has no {missing()} (Debian: chromium, chromium-driver)"),
+]
+
+OF_THE_BROWSER = ("blob:", "data:", "chrome:", "chrome-extension:")
+
+SCREENSHOT = os.environ.get("ESPNET3_SCREENSHOTS")
+"""Folder in which to keep what was seen."""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def server(demo: Path) -> Iterator[str]:
+    """The demo's own process, started as a Space and the image start it, and stopped as they stop it."""
+    port = free_port()
+    command = [sys.executable, "-m", "espnet3.demo.app", str(demo), "--port", str(port)]
+    process = subprocess.Popen(command, cwd=demo)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            assert process.poll() is None, "the server ended"
+            try:
+                with urlopen(address + HEALTH_PATH, timeout=5) as answer:
+                    assert answer.status == 200
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browsing(free_port(), tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+def transcript(browser: Browser) -> str:
+    return str(browser.run("return document.querySelector('#transcript textarea').value"))
+
+
+def keep(browser: Browser, name: str, tmp_path: Path) -> None:
+    folder = Path(SCREENSHOT) if SCREENSHOT else tmp_path
+    browser.screenshot(folder / f"{name}.png")
+
+
+def test_a_chosen_file_is_transcribed(browser: Browser, server: str, demo: Path, tmp_path: Path) -> None:
+    recording = demo / "examples/test-000.wav"
+    expected = espnet3.load(demo / "model", backend="onnx")(recording)
+    browser.open(server)
+    browser.type("#speech input[type=file]", str(recording))
+    browser.find("#speech #waveform, #speech audio, #speech .waveform-container")
+    browser.click("#transcribe")
+    assert browser.wait(lambda: transcript(browser), "the transcript") == expected
+    browser.find("#details svg rect")
+    assert "ONNX Runtime" in browser.run("return document.querySelector('#timing').innerText")
+    keep(browser, "transcript", tmp_path)
+    assert [each for each in browser.addresses() if not each.startswith((server, *OF_THE_BROWSER))] == []
+
+
+def test_nothing_chosen_is_told_so(browser: Browser, server: str, tmp_path: Path) -> None:
+    browser.open(server)
+    browser.click("#transcribe")
+    browser.wait(lambda: "choose a file first" in browser.run("return document.body.innerText"), "the message")
+    keep(browser, "nothing-chosen", tmp_path)
+
+
+def test_what_is_no_audio_is_told_so(browser: Browser, server: str, tmp_path: Path) -> None:
+    (tmp_path / "noise.wav").write_text("this is no audio")
+    browser.open(server)
+    browser.type("#speech input[type=file]", str(tmp_path / "noise.wav"))
+    browser.wait(lambda: "noise.wav" in browser.run("return document.querySelector('#speech').innerHTML"), "the upload")
+    browser.click("#transcribe")
+    browser.wait(lambda: "no readable audio" in browser.run("return document.body.innerText"), "the message")
+    assert "/tmp" not in browser.run("return document.body.innerText")
+
+
+def test_the_microphone_is_transcribed(browser: Browser, server: str, tmp_path: Path) -> None:
+    browser.open(server)
+    browser.click("#speech button[aria-label='Record audio']")
+    browser.click("#speech .record-button")
+    time.sleep(1.5)
+    browser.click("#speech .stop-button")
+    browser.wait(
+        lambda: browser.run("return !!document.querySelector('#speech audio[src], #speech #waveform')"), "audio"
+    )
+    browser.click("#transcribe")
+    browser.find("#details svg")
+    keep(browser, "microphone", tmp_path)
