@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from espnet3.errors import ConfigError
 from k8s.containers import Cluster, stage_containers
 from k8s.flags import Args, config_files
 from k8s.images import read_digests
@@ -68,7 +69,8 @@ def _workflow(args: Args) -> dict[str, Any]:
     run = read_run_config(args.recipe, stages, config_files(args))
     kind: Any = getattr(args, "kind", "Workflow")
     workflow = build_workflow(run, read_settings(args.recipe, run.stages), _cluster(args), kind)
-    assert not (faults := check(workflow)), faults
+    if faults := check(workflow):
+        raise ConfigError("\n  ".join(["A cluster would refuse this workflow:", *faults]))
     return workflow
 
 

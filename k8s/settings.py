@@ -18,7 +18,7 @@ from espnet3.errors import ConfigError
 from espnet3.utils.findings import describe, nearest
 
 FILE = Path("conf") / "workflow.yaml"
-MOST_SHARDS = 500
+MOST_SHARDS = 400
 """Each shard is two nodes of the Workflow object, which may have about 1 MB."""
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|[kMGTPE]|[KMGTPE]i)?$")]
 

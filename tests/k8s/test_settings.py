@@ -32,7 +32,7 @@ def test_what_it_says(tmp_path: Path) -> None:
         ("inferr: {shards: 8}", "inferr: no such stage; did you mean infer?"),
         ("infer: {shard: 8}", "infer.shard: there is no such key; did you mean shards?"),
         ("infer: {shards: 0}", "infer.shards"),
-        ("infer: {shards: 501}", "infer.shards"),
+        ("infer: {shards: 401}", "infer.shards"),
         ("train: {memory: 16 GB}", "train.memory: should be an amount such as 500m or 16Gi"),
         ("train: 8", "train"),
         ("[train]", "holds no mapping"),

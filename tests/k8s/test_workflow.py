@@ -10,6 +10,7 @@ import pytest
 
 from espnet3.errors import ConfigError
 from espnet3.utils.run_config import RunConfig
+from k8s.__main__ import main
 from k8s.containers import Cluster, stage_containers
 from k8s.images import Digests
 from k8s.recipe import read_run_config
@@ -109,8 +110,58 @@ def test_a_stage_that_cannot_be_divided_has_no_shards(rendered: Rendered) -> Non
 
 def test_two_hundred_shards_fit_into_an_object(rendered: Rendered) -> None:
     workflow = rendered(settings="infer: {shards: 200}")
-    assert expected_bytes(workflow) < LARGEST
+    whole = {**workflow, "status": {"nodes": status_nodes(200)}}
+    assert len(json.dumps(whole)) < expected_bytes(workflow) < LARGEST
     assert check(workflow) == []
+
+
+def status_nodes(shards: int) -> dict[str, Any]:
+    """What Argo 4.1 writes of pods that have run: one node for each, and one for its attempts."""
+    nodes = {}
+    for shard in range(shards):
+        for kind, attempt in (("Pod", "(0)"), ("Retry", "")):
+            name = f"digits-asr-x1y2z.infer.shards({shard}:{shard}){attempt}"
+            key = f"digits-asr-x1y2z-{1_000_000_000 + 2 * shard + len(attempt)}"
+            inputs = [{"name": "shard", "value": str(shard)}, {"default": "", "name": "force", "value": ""}]
+            nodes[key] = {
+                "boundaryID": "digits-asr-x1y2z-1416413909",
+                "children": ["digits-asr-x1y2z-2204930476"],
+                "displayName": f"shards({shard}:{shard}){attempt}",
+                "startedAt": "2026-11-24T00:20:26Z",
+                "finishedAt": "2026-11-24T00:20:46Z",
+                "hostNodeName": "ip-10-0-123-123.eu-west-1.compute.internal",
+                "id": key,
+                "inputs": {"parameters": inputs},
+                "name": name,
+                "nodeFlag": {"retried": True},
+                "outputs": {"exitCode": "0", "parameters": [OUTCOME]},
+                "phase": "Succeeded",
+                "progress": "1000/1000",
+                "resourcesDuration": {"cpu": 16, "memory": 665, "nvidia.com/gpu": 20},
+                "taskResultSynced": True,
+                "templateName": "infer-shard",
+                "templateScope": "local/digits-asr-x1y2z",
+                "type": kind,
+            }
+    return nodes
+
+
+OUTCOME = {
+    "name": "outcome",
+    "value": '{"stage": "infer", "status": "done", "exit_code": 0, "seconds": 12.273, "attempt": 0, '
+    '"peak_memory_bytes": 516333568, "result": null, "message": ""}',
+    "valueFrom": {"default": "{}", "path": "/tmp/outcome.json"},
+}
+
+
+def test_a_workflow_that_would_be_too_large_is_told(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (recipe / "conf" / "workflow.yaml").write_text(
+        "infer: {shards: 400}\ncollect_stats: {shards: 400}\n", encoding="utf-8"
+    )
+    assert main(["render", str(recipe), "--profile", "local"]) == 78
+    told = capsys.readouterr().err
+    assert "A cluster would refuse this workflow" in told
+    assert "bytes, at most 1048576 are accepted" in told
 
 
 def test_training_on_a_spot_pool(rendered: Rendered) -> None:
