@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from espnet3.errors import ConfigError, TryAgain
+from espnet3.utils import failures
 from espnet3.utils.done import Decision, write_record
-from espnet3.utils.failures import failure_of
 from espnet3.utils.fingerprint import running
 from espnet3.utils.shard import Shard, sharding
 from espnet3.utils.stage_paths import expand
@@ -27,6 +27,9 @@ from stages._outcome import Outcome
 from stages._run import Run, opened
 
 Work = Callable[[Outcome], None]
+_OF_ARGO = (64, 65)
+"""Exit codes of Argo's executor."""
+_OF_SIGNALS = 128
 
 
 def run(stage: str, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -48,13 +51,25 @@ def end_with(stage: str, work: Work) -> NoReturn:
         _environment.enter_working_directory()
         work(outcome)
         outcome.exit_code = 0
+    except SystemExit as ended:
+        outcome.exit_code = _own_code(ended)
+        outcome.status = "failed" if outcome.exit_code else "done"
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # whatever it is, it has an exit code
-        failure = failure_of(error)
+        failure = failures.failure_of(error)
         sys.stderr.write(failure.text)
         outcome.status = "stopped" if failure.exit_code == TryAgain.exit_code else "failed"
         outcome.exit_code, outcome.message = failure.exit_code, failure.text
     outcome.report()
     raise SystemExit(outcome.exit_code)
+
+
+def _own_code(ended: SystemExit) -> int:
+    """The code that a recipe's own stage ends the process with, unless another meaning is bound to it."""
+    if isinstance(ended.code, int):
+        return ended.code if 0 <= ended.code < _OF_SIGNALS and ended.code not in _OF_ARGO else failures.UNFORESEEN
+    if ended.code is not None:
+        sys.stderr.write(f"{ended.code}\n")
+    return failures.UNFORESEEN if ended.code else 0
 
 
 def config_path(command: str, arguments: Sequence[str] | None = None) -> Path:

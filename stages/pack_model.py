@@ -3,8 +3,8 @@
 from stages._container import Container
 
 CONTAINER = Container(
-    image="publish",
-    cpu="1",
+    image="infer",
+    cpu="2",
     memory="4Gi",
     reads="the trained model and its scores",
     writes="a folder that can be published, under `exp_dir`",

@@ -5,10 +5,11 @@ the same code. The codes of foreseen failures stand in `espnet3.errors`.
 """
 
 import errno
+import os
 import traceback
 from dataclasses import dataclass
 
-from espnet3.errors import Espnet3Error, TryAgain
+from espnet3.errors import ConfigError, Espnet3Error, TryAgain
 from espnet3.utils.redaction import environment_secrets, redact
 
 INTERRUPTED = 130
@@ -34,14 +35,21 @@ def failure_of(error: BaseException) -> Failure:
         return Failure(error.exit_code, _redacted(f"error: {error}\n"))
     if isinstance(error, KeyboardInterrupt):
         return Failure(INTERRUPTED, "interrupted; the same command goes on from here\n")
-    if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        cure = "make room or choose another directory, then run the same command again"
-        return Failure(UNFORESEEN, _redacted(f"error: {error}; {cure}\n"))
-    if isinstance(error, OSError) and error.errno in _PASSING:
-        return Failure(
-            TryAgain.exit_code, _redacted(f"error: {error}; the volume did not answer: run the same command again\n")
-        )
+    if isinstance(error, OSError) and (cure := _cure_of(error)):
+        return Failure(cure[0], _redacted(f"error: {error}; {cure[1]}, then run the same command again\n"))
     return Failure(UNFORESEEN, _redacted("".join(traceback.format_exception(error))), foreseen=False)
+
+
+def _cure_of(error: OSError) -> tuple[int, str] | None:
+    """Exit code and what to do about a volume that does not take or give a file."""
+    if error.errno in _NO_ROOM:
+        return UNFORESEEN, "make room or choose another directory"
+    if error.errno in _PASSING:
+        return TryAgain.exit_code, "the volume did not answer: wait a moment"
+    if isinstance(error, PermissionError):
+        who = f"uid {os.getuid()} and gid {os.getgid()}"
+        return ConfigError.exit_code, f"this process is {who}: make it accessible for them"
+    return None
 
 
 def _redacted(text: str) -> str:

@@ -194,6 +194,7 @@ def test_missing_inputs_are_a_fault_of_the_data(place: Place) -> None:
         ("ValueError('no such word')", 1, "failed"),
         ("OSError(28, 'no such word')", 1, "failed"),
         ("OSError(116, 'no such word')", 75, "stopped"),
+        ("PermissionError(13, 'no such word')", 78, "failed"),
         ("KeyboardInterrupt('no such word')", 130, "failed"),
     ],
 )
@@ -209,6 +210,17 @@ def test_an_error_has_the_exit_code_of_its_class(place: Place, raised: str, code
     assert ("no such word" in ran.err) == (code != 130)
     assert ("Traceback" in ran.err) == (raised.startswith("ValueError"))
     assert not (place.folder / "exp/toy/.done/train.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("ended", "code"), [("3", 3), ("0", 0), ("", 0), ("'why'", 1), ("64", 1), ("65", 1), ("-1", 1), ("200", 1)]
+)
+def test_a_stage_that_ends_the_process_itself(place: Place, ended: str, code: int) -> None:
+    in_recipe("src/parts.py", "return 'words'", f"raise SystemExit({ended})")(place)
+    ran = place.run("export", ESPNET3_OUTCOME_FILE="outcome.json")
+    assert ran.code == code
+    assert json.loads((place.folder / "outcome.json").read_text())["exit_code"] == code
+    assert ("why" in ran.err) == (ended == "'why'")
 
 
 def test_secrets_stay_out_of_everything(place: Place) -> None:
