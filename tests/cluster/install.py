@@ -165,6 +165,14 @@ def fetch(cluster: Cluster, folder: str, target: Path) -> Path:
     return target
 
 
+def put(cluster: Cluster, file: Path, target: str) -> None:
+    """Copy a file into the workspace."""
+    program = f"import shutil,sys\nwith open({target!r}, 'wb') as f: shutil.copyfileobj(sys.stdin.buffer, f)"
+    command = [*cluster.kubectl_words, f"--namespace={cluster.namespace}", "exec", "--stdin", READER, "--"]
+    with file.open("rb") as source:
+        subprocess.run([*command, "python", "-c", program], stdin=source, check=True, timeout=300)
+
+
 def remove(cluster: Cluster, folder: str) -> None:
     """Remove a folder of the workspace."""
     python(cluster, f"import shutil; shutil.rmtree({folder!r}, ignore_errors=True)")

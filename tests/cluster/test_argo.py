@@ -1,6 +1,10 @@
 """Rendered workflows on Argo, where its programs or an installation are found; else each test says what is missing."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -137,3 +141,25 @@ def test_a_failing_stage_stops_the_rest_and_the_exit_handler_tells_why(argo: Clu
     assert outcome["status"] == "Failed"
     assert "train" in json.dumps(outcome["failures"])
     assert not outcome["stages"]["train"]["done"]
+
+
+AN4 = os.environ.get("ESPNET3_AN4_ARCHIVE", "")
+
+
+@pytest.mark.skipif(not AN4, reason="ESPNET3_AN4_ARCHIVE does not name the AN4 archive")
+def test_an4_runs_on_real_speech(argo: Cluster, tmp_path: Path) -> None:
+    recipe = tmp_path / "an4" / "asr"
+    shutil.copytree(ROOT / "egs3" / "an4" / "asr", recipe, ignore=shutil.ignore_patterns("data", "exp", "__pycache__"))
+    smoke = recipe / "conf" / "training_smoke.yaml"
+    smoke.write_text(smoke.read_text(encoding="utf-8").replace("max_epochs: 3", "max_epochs: 1"), encoding="utf-8")
+    install.put(argo, Path(AN4), "/workspace/an4_sphere.tar.gz")
+    words = ["render", str(recipe), "--profile", install.PROFILE, "--training_config", str(smoke)]
+    environment = {**os.environ, "ESPNET3_AN4_ARCHIVE": "/workspace/an4_sphere.tar.gz"}
+    command = [sys.executable, "-m", "k8s", *words]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "workflow.yaml").write_text(done.stdout, encoding="utf-8")
+    succeed(argo, programs.submit(argo, tmp_path / "workflow.yaml"), 1200)
+    there = install.fetch(argo, "an4/asr/exp", tmp_path / "there")
+    scores = json.loads((there / "smoke" / "greedy" / "metrics.json").read_text(encoding="utf-8"))
+    assert scores["test"]["wer_reference_words"] == 773
