@@ -16,6 +16,8 @@ from espnet3.errors import ConfigError
 
 NAMES = ("docker", "podman", "buildah")
 PACKAGES = ("buildah", "runc")
+# A sixth smaller than gzip and several times faster to unpack; containerd 1.5, CRI-O, podman and Docker 23 read it.
+COMPRESSION = ("--format", "oci", "--compression-format", "zstd", "--compression-level", "9")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,6 @@ class Engine:
         """Build an image; layers that are known are not built again."""
         # chroot: the build shares this machine's network, and needs neither a bridge nor a cgroup of its own.
         options = ["--layers", "--isolation", "chroot"] if self.name == "buildah" else []
-        options += ["--format", "docker"] if self.name != "docker" else []
         options += ["--target", recipe.target] if recipe.target else []
         for key, value in recipe.arguments.items():
             options += ["--build-arg", f"{key}={value}"]
@@ -69,7 +70,10 @@ class Engine:
             self._run("push", reference, f"docker-archive:{archive}:{reference}")
 
     def push(self, reference: str, target: str) -> str:
-        """Push an image under another name; returns its digest. Layers that the registry has are not sent."""
+        """Push an image under another name; returns its digest. Layers that the registry has are not sent.
+
+        Docker compresses with gzip, the others with zstd.
+        """
         if self.name == "docker":
             self._run("tag", reference, target)
             self._run("push", target)
@@ -78,8 +82,8 @@ class Engine:
             return next(digest.partition("@")[2] for digest in digests if digest.startswith(f"{repository}@"))
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch, "digest")
-            insecure = ["--tls-verify=false"] if _loopback(target) else []
-            self._run("push", *insecure, "--digestfile", str(file), reference, f"docker://{target}")
+            options = ["--tls-verify=false"] if _loopback(target) else []
+            self._run("push", *options, *COMPRESSION, "--digestfile", str(file), reference, f"docker://{target}")
             return file.read_text(encoding="ascii").strip()
 
     def _run(self, *words: str) -> None:

@@ -108,7 +108,7 @@ def install_requirements(args: argparse.Namespace) -> None:
 
 
 def _finish_torch(device: str, *, slim: bool) -> None:
-    """Slim torch where asked, and hold in any case that it works: a build that fails is better than a stage that does."""
+    """Slim torch where asked, and hold that it works: a build that fails is better than a stage that does."""
     if slim:
         torch_cpu.slim(site_packages())
     run(VENV / "bin/python", "-m", "images.inside.torch_selftest", device)
