@@ -121,11 +121,15 @@ def write_bytes(path: Path | str, content: bytes) -> None:
 def claim(*directories: Path | str, mark: str = OWNER_FILE) -> Iterator[None]:
     """Own `directories` while the block runs: whoever owned one before is stopped at its next rename.
 
-    The last to claim wins, so a retry never waits for a node that has vanished.
+    The last to claim wins, so a retry never waits for a node that has vanished. Whatever goes wrong in a block that has
+    lost a directory goes wrong because of that: the new owner may have cleared away what the old one was at.
 
     Args:
         directories: made where they are not there.
         mark: name of the owner file; runs that may write side by side (shards) have different ones.
+
+    Raises:
+        LostOwnership: another writer has claimed one of them.
     """
     paths = [Path(directory).resolve() / mark for directory in directories]
     tokens = {path: _sign(path) for path in paths}
@@ -134,6 +138,10 @@ def claim(*directories: Path | str, mark: str = OWNER_FILE) -> Iterator[None]:
     _of_process.update(tokens)
     try:
         yield
+    except Exception:
+        for path in paths:
+            check_ownership(path)
+        raise
     finally:
         _claims.reset(before)
         _of_process.clear()

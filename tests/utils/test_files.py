@@ -123,6 +123,16 @@ def be_overtaken(path: Path) -> None:
     (path.parent / OWNER_FILE).write_text("host-b pid 7 0123")
 
 
+def test_a_fault_of_who_has_lost_a_folder_is_that(tmp_path: Path) -> None:
+    with pytest.raises(LostOwnership, match="host-b"), claim(tmp_path):
+        fail_overtaken(tmp_path / "a")
+
+
+def fail_overtaken(path: Path) -> None:
+    be_overtaken(path)
+    raise FileNotFoundError(path)
+
+
 @pytest.mark.parametrize("write", [replacing, replacing_dir], ids=["file", "folder"])
 def test_who_finds_what_was_half_written_removed_by_the_new_owner_stops(
     tmp_path: Path, write: Callable[[Path], AbstractContextManager[Path]]

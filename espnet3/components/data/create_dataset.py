@@ -18,7 +18,7 @@ from espnet3.components.data.build_job import BuildJob, build_jobs
 from espnet3.components.data.dataset_reference import check_test_names, load_dataset
 from espnet3.components.data.validation import ManifestReport, Problem, check_manifest, check_splits, problem_list
 from espnet3.errors import ConfigError, DataError
-from espnet3.utils.files import check_ownership, claim, remove, remove_leftovers, write_text
+from espnet3.utils.files import claim, remove, remove_leftovers, write_text
 from espnet3.utils.sections import DataConfig, DatasetReference, read_config
 
 log = logging.getLogger(__name__)
@@ -51,11 +51,7 @@ def _owned(data_dir: Path) -> Iterator[None]:
     """Own `data_dir`, and put its faults in the user's words."""
     try:
         with claim(data_dir):
-            try:
-                yield
-            except Exception:
-                check_ownership(data_dir)  # the new owner cleared away what this process was writing
-                raise
+            yield
     except OSError as error:
         if data_dir.is_dir() and os.access(data_dir, os.W_OK | os.X_OK):
             raise
