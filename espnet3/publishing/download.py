@@ -1,8 +1,10 @@
 """Getting a packed model from a Hub into its cache."""
 
+import os
 from pathlib import Path
 
 from espnet3.errors import ConfigError, DataError, TryAgain
+from espnet3.publishing.repository import set_endpoint
 
 
 def download(repo: str, revision: str | None) -> Path:
@@ -13,6 +15,7 @@ def download(repo: str, revision: str | None) -> Path:
         DataError: there is no such repository or revision, or it is private and the token does not open it.
         TryAgain: the Hub cannot be reached.
     """
+    set_endpoint(None)
     try:
         import huggingface_hub
         from huggingface_hub import errors
@@ -22,7 +25,7 @@ def download(repo: str, revision: str | None) -> Path:
             "of a packed model."
         ) from None
     try:
-        return Path(huggingface_hub.snapshot_download(repo, revision=revision))
+        return Path(huggingface_hub.snapshot_download(repo, revision=revision, endpoint=os.environ.get("HF_ENDPOINT")))
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.GatedRepoError) as error:
         at = f" at {revision}" if revision else ""
         raise DataError(

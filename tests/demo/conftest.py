@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from tests.hub.fixtures import alone, hub, hub_server
+from tests.hub.fixtures import alone, hub
 from tests.systems.base.training.conftest import base_config, write_split
 
-__all__ = ["alone", "hub", "hub_server"]
+__all__ = ["alone", "hub"]
 
 
 @pytest.fixture(scope="session")

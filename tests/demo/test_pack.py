@@ -16,7 +16,9 @@ from espnet3.demo.pack import pack_demo, upload_demo
 from espnet3.demo.settings import read_settings
 from espnet3.errors import ConfigError, DataError, Espnet3Error
 from espnet3.publishing.repository import Repository
+from espnet3.systems.base.system import BaseSystem
 from espnet3.utils.publish_utils import upload_model
+from espnet3.utils.stages_utils import run_stages
 from tests.hub.server import HubServer
 
 Configs = Callable[..., DictConfig]
@@ -133,9 +135,8 @@ def test_model_and_space_go_to_the_hub_and_back_and_hear_the_same(
         upload_demo={**upload, "repo": "me/notes-demo"},
         pack_demo={"pack_dir": str(demo)},
     )
-    for _ in range(2):
-        upload_model(settings)
-        upload_demo(settings)
+    system = BaseSystem(training_config={"exp_dir": str(tmp_path / "exp")}, publication_config=settings)
+    run_stages(system, ["upload_model", "upload_demo"] * 2)
     assert hub.contents("me/notes-demo", "space") == contents(demo)
     assert len(hub.asked("POST", "/commit/")) == 2
     there = espnet3.load("me/notes", backend="onnx")
@@ -143,6 +144,17 @@ def test_model_and_space_go_to_the_hub_and_back_and_hear_the_same(
     recordings = [str(path) for path in sorted((demo / "examples").iterdir())]
     assert there(recordings) == here(recordings)
     assert any(there(recordings))
+    logs = "".join(path.read_text() for path in (tmp_path / "exp").glob("*.log"))
+    assert logs.count("already holds it all") == 2
+    assert "hf_writer" not in logs
+
+
+def test_a_damaged_pack_is_not_uploaded(hub: HubServer, notes: dict[str, Any], config: Configs, tmp_path: Path) -> None:
+    shutil.copytree(notes["pack_model"]["pack_dir"], tmp_path / "pack")
+    (tmp_path / "pack/SHA256SUMS").unlink()
+    with pytest.raises(DataError, match="SHA256SUMS"):
+        upload_model(config(pack_model={"pack_dir": str(tmp_path / "pack")}, upload_model={"repo": "me/notes"}))
+    assert not hub.requests
 
 
 def test_no_demo_is_uploaded_from_an_empty_folder(hub: HubServer, config: Configs) -> None:

@@ -1,7 +1,9 @@
 """Fixtures of tests that speak to a Hub; their conftest.py imports them."""
 
-import os
+import atexit
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,14 +11,15 @@ import pytest
 from tests.hub.guard import loopback_only
 from tests.hub.server import HubServer, serving
 
-__all__ = ["alone", "hub", "hub_server"]
+__all__ = ["alone", "hub"]
 
 
-@pytest.fixture(scope="session")
-def hub_server() -> Iterator[HubServer]:
-    """One Hub for the whole session: huggingface_hub reads its address once, as it is imported."""
-    with serving() as server:
-        yield server
+@cache
+def the_hub() -> HubServer:
+    """One Hub for all tests, wherever their fixtures come from: huggingface_hub keeps the first address it meets."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(serving())
 
 
 @pytest.fixture(autouse=True)
@@ -30,15 +33,17 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def hub(hub_server: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> HubServer:
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> HubServer:
     """An empty Hub, and a token that may write; large files go through LFS."""
-    hub_server.reset()
+    server = the_hub()
+    server.reset()
     monkeypatch.setenv("HF_TOKEN", "hf_writer")
-    os.environ.setdefault("HF_ENDPOINT", hub_server.address)
+    monkeypatch.setenv("HF_ENDPOINT", server.address)
     from huggingface_hub import constants
 
-    monkeypatch.setattr(constants, "ENDPOINT", hub_server.address)
+    # Read as huggingface_hub is imported, which an earlier test may have done with another environment.
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf/token"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf/hub"))
-    return hub_server
+    return server

@@ -1,5 +1,5 @@
 """A Hub on loopback for every test here, and a guard that nothing goes elsewhere."""
 
-from tests.hub.fixtures import alone, hub, hub_server
+from tests.hub.fixtures import alone, hub
 
-__all__ = ["alone", "hub", "hub_server"]
+__all__ = ["alone", "hub"]

@@ -8,8 +8,6 @@ import pytest
 from espnet3.errors import ConfigError, DataError, Espnet3Error, TryAgain
 from espnet3.publishing.upload import upload
 from espnet3.systems.base.publication_config import Upload
-from espnet3.systems.base.system import BaseSystem
-from espnet3.utils.stages_utils import run_stages
 from tests.hub.server import HubServer
 
 KEY = "publication_config.upload_model"
@@ -219,9 +217,12 @@ def test_a_name_that_is_none_is_refused(hub: HubServer, pack: Path, settings: Up
     assert not hub.hub.store.repos
 
 
-def test_no_repository_is_refused(pack: Path) -> None:
-    with pytest.raises(ConfigError, match="owner/name"):
-        upload(pack, Upload(), "model", KEY)
+def test_without_a_repository_nothing_is_uploaded_and_the_log_says_so(
+    hub: HubServer, pack: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert upload(pack, Upload(), "model", KEY).empty
+    assert f"{KEY}.repo is not set" in caplog.text
+    assert not hub.requests
 
 
 def test_a_missing_an_empty_and_a_linked_folder_are_refused(settings: Upload, pack: Path, tmp_path: Path) -> None:
@@ -238,18 +239,3 @@ def test_the_token_is_in_no_log(hub: HubServer, pack: Path, settings: Upload, ca
     upload(pack, settings, "model", KEY)
     assert "hf_writer" not in caplog.text
     assert "/_large/" not in caplog.text  # addresses of a Hub's storage carry signatures
-
-
-def test_the_stage_uploads_what_pack_model_made(hub: HubServer, pack: Path, tmp_path: Path) -> None:
-    config = {
-        "exp_dir": str(tmp_path / "exp"),
-        "pack_model": {"pack_dir": str(pack)},
-        "upload_model": {"repo": "me/model", "endpoint": hub.address, "private": False},
-    }
-    system = BaseSystem(training_config={"exp_dir": str(tmp_path / "exp")}, publication_config=config)
-    run_stages(system, ["upload_model", "upload_model"])
-    assert hub.contents("me/model") == FILES
-    logs = "".join(path.read_text() for path in (tmp_path / "exp").glob("upload_model*.log"))
-    assert "3 new" in logs
-    assert "already holds it all" in logs
-    assert "hf_writer" not in logs
