@@ -4,12 +4,13 @@
 the chart made. Templates are `templates`'s affair.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from hera.workflows import DAG, Parameter, Task, Workflow, WorkflowTemplate
 from hera.workflows import models as m
 
+from espnet3.errors import ConfigError
 from espnet3.utils.run_config import RunConfig
 from k8s import pods, templates
 from k8s.containers import Cluster, service_container, stage_containers
@@ -29,8 +30,9 @@ def build_workflow(
     """The Workflow or WorkflowTemplate of a run, as plain values.
 
     Raises:
-        ConfigError: an image that there is not.
+        ConfigError: an image that there is not, or a stage by the name of a step that every workflow has.
     """
+    check_names(run.stages)
     containers = list(stage_containers(run, settings, cluster))
     stages = [template for container in containers for template in templates.stage_templates(container, run, cluster)]
     plan = templates.plan_template(service_container(templates.PLAN, cluster), run, cluster)
@@ -40,6 +42,21 @@ def build_workflow(
     _settle(workflow, run, cluster.profile)
     manifest: dict[str, Any] = workflow.to_dict()
     return manifest
+
+
+def check_names(stages: Sequence[str]) -> None:
+    """Make sure that the stages' templates have names of their own.
+
+    Raises:
+        ConfigError: one is called as a step that every workflow has, or as another stage's shards.
+    """
+    of_shards = [f"{argo_name(stage)}-{part}" for stage in stages for part in ("shard", "merge")]
+    taken = {ENTRYPOINT, templates.PLAN, templates.FINISH, *of_shards}
+    if clashing := [stage for stage in stages if argo_name(stage) in taken]:
+        raise ConfigError(
+            f"A stage of a workflow cannot be called {', '.join(clashing)}: a step of the workflow itself has this "
+            "name. Give the method another name, and the entry in DEFAULT_STAGES, too."
+        )
 
 
 def _of_kind(kind: Kind, run: RunConfig) -> Workflow:

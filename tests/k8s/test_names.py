@@ -1,0 +1,36 @@
+"""Names that Kubernetes and Argo accept, and names that are taken."""
+
+import pytest
+
+from espnet3.errors import ConfigError
+from k8s.names import argo_name, label_value, mutex_name, recipe_slug, shortened
+from k8s.workflow import check_names
+
+
+def test_each_kind_of_name() -> None:
+    assert argo_name("create_dataset") == "create-dataset"
+    assert recipe_slug("Digits/ASR") == "digits-asr"
+    assert recipe_slug("1000h/asr") == "r-1000h-asr"
+    assert label_value("digits/asr") == "digits.asr"
+    assert len(label_value("a/" * 80)) <= 63
+
+
+def test_a_long_name_is_cut_and_still_its_own() -> None:
+    long = "a" * 80
+    assert shortened("short") == "short"
+    assert len(shortened(long)) <= 63
+    assert shortened(long) != shortened(long + "b")
+
+
+def test_a_mutex_is_that_of_one_directory_on_one_claim() -> None:
+    assert mutex_name("c", "/workspace/a/exp") == mutex_name("c", "/workspace/a/exp")
+    assert mutex_name("c", "/workspace/a/exp") != mutex_name("d", "/workspace/a/exp")
+    assert mutex_name("c", "/w/a_b") != mutex_name("c", "/w/a-b")
+
+
+@pytest.mark.parametrize(
+    "stages", [["plan"], ["recipe"], ["finish"], ["infer", "infer_shard"], ["infer", "infer_merge"]]
+)
+def test_names_that_are_taken(stages: list[str]) -> None:
+    with pytest.raises(ConfigError, match=f"cannot be called {stages[-1]}"):
+        check_names(["train", *stages])
