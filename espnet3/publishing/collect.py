@@ -20,6 +20,7 @@ from espnet3.systems.asr.decoding.ngram import WordNgram
 from espnet3.systems.asr.parts import preprocessor_parts
 from espnet3.systems.base.publication_config import PublicationConfig
 from espnet3.utils.packs import CONFIG, WEIGHTS
+from espnet3.utils.recipe import recipe_folder
 
 RECOGNISER = "espnet3.systems.asr.inference.Recogniser"
 GREEDY = {"_target_": "espnet3.systems.asr.decoding.greedy.GreedyDecoder"}
@@ -108,7 +109,7 @@ def _copy_own(settings: PublicationConfig, pack: Path) -> None:
     if settings.pack_model.licence_file:
         wanted[settings.pack_model.licence_file] = LICENCE
     for name, target in wanted.items():
-        source = Path(settings.recipe_dir) / name
+        source = recipe_folder(settings.recipe_dir) / name
         if not source.is_file():
             raise ConfigError(
                 f"publication_config.pack_model names {name}, but {source} does not exist. Correct the name."

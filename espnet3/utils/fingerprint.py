@@ -8,6 +8,7 @@ of the products are left out.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -117,12 +118,13 @@ def cover(system: type[System], stage: str, slots: Slots, files: Mapping[str, st
 
 
 def recipe_digests(files: Mapping[str, str]) -> dict[str, str]:
-    """sha256 of the recipe's own files that count; run.py, which only says what to run, and prose do not.
+    """sha256 of the recipe's own files that count; run.py, which only says what to run, prose and licences do not.
 
     Args:
         files: {path: text}, as they travel in a run config.
     """
-    code = {path: text for path, text in files.items() if path != "run.py" and not path.endswith(".md")}
+    idle = re.compile(r"run\.py|.*\.md|LICENSE[^/]*")
+    code = {path: text for path, text in files.items() if not idle.fullmatch(path)}
     return {path: hashlib.sha256(text.encode()).hexdigest() for path, text in code.items()}
 
 

@@ -1,7 +1,7 @@
 """Which of a recipe's own files travel in its run config, and what a path in there may be.
 
-`recipe` and `run_config` call it. Only small text files travel: run.py, src/, dataset/, and the dataset modules of
-other recipes that a config names by `data_src`. Speech and models stay where they are.
+`recipe` and `run_config` call it. Only small text files travel: run.py, src/, dataset/, the corpus's licence, and the
+dataset modules of other recipes that a config names by `data_src`. Speech and models stay where they are.
 """
 
 import re
@@ -15,16 +15,18 @@ from espnet3.errors import ConfigError
 LARGEST_FILE = 64 * 1024
 """Bytes; a larger Python file is refused, any other larger file is left out as data."""
 TRAVELLING_FOLDERS = ("src", "dataset", "egs3")
+LICENCE = "LICENSE"
+"""Beginning of the name of a licence, which a published model carries on."""
 _SKIPPED_FOLDERS = {"__pycache__"}
 
 
 def read_recipe_files(recipe_dir: Path) -> dict[str, str]:
-    """{relative POSIX path: text} of run.py, src/ and dataset/, sorted by path.
+    """{relative POSIX path: text} of run.py, LICENSE*, src/ and dataset/, sorted by path.
 
     Raises:
         ConfigError: a Python file is larger than LARGEST_FILE or no UTF-8.
     """
-    roots = [recipe_dir / name for name in ("run.py", "src", "dataset")]
+    roots = [*(recipe_dir / name for name in ("run.py", "src", "dataset")), *recipe_dir.glob(f"{LICENCE}*")]
     return _read(recipe_dir, roots)
 
 
@@ -75,12 +77,13 @@ def check_travelling_path(name: str) -> str:
     """`name` itself.
 
     Raises:
-        ValueError: it is no plain relative path to run.py or into src/, dataset/ or egs3/.
+        ValueError: it is no plain relative path to run.py or a licence, or into src/, dataset/ or egs3/.
     """
     path = PurePosixPath(name)
     plain = str(path) == name and ".." not in path.parts and not re.search(r"[\\\x00-\x1f\x7f:]", name)
-    if not plain or (name != "run.py" and (len(path.parts) < 2 or path.parts[0] not in TRAVELLING_FOLDERS)):
-        raise ValueError("a recipe's file is run.py, or a plain relative path into src/, dataset/ or egs3/")
+    alone = len(path.parts) == 1 and (name == "run.py" or name.startswith(LICENCE))
+    if not plain or not (alone or (len(path.parts) > 1 and path.parts[0] in TRAVELLING_FOLDERS)):
+        raise ValueError("a recipe's file is run.py, LICENSE*, or a plain relative path into src/, dataset/ or egs3/")
     return name
 
 

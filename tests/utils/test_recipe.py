@@ -2,6 +2,7 @@
 
 import multiprocessing
 import pickle
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from espnet3.errors import ConfigError
-from espnet3.utils.recipe import activated, import_recipe_module, load_recipe
+from espnet3.utils.fingerprint import recipe_digests
+from espnet3.utils.recipe import activated, import_recipe_module, load_recipe, load_system, recipe_folder
 
 RUN = """
 from src.system import RecipeSystem
@@ -120,6 +122,62 @@ def test_a_spawned_worker_finds_the_recipes_code(tmp_path: Path) -> None:
     recipe = load_recipe(make_recipe(tmp_path, "one"))
     with recipe.activated(), multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.map(sys.modules["src.system"].double, [1, 2]) == [("one", 2), ("one", 4)]
+
+
+def test_a_dot_is_the_active_recipe_wherever_one_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = make_recipe(tmp_path, "one"), make_recipe(tmp_path, "two")
+    monkeypatch.chdir(two)
+    assert recipe_folder(".") == two.resolve()
+    with activated(one):
+        assert recipe_folder(".") == recipe_folder(Path()) == one.resolve()
+        assert recipe_folder(two) == two.resolve()
+        assert import_recipe_module(".", "dataset").__file__ == str(one.resolve() / "dataset/__init__.py")
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            assert pool.map(recipe_folder, ["."]) == [one.resolve()]
+        with activated(two):
+            assert recipe_folder(".") == two.resolve()
+        assert recipe_folder(".") == one.resolve()
+    assert recipe_folder(".") == two.resolve()
+
+
+@pytest.mark.parametrize(
+    ("dotted", "name"),
+    [
+        ("src.system.RecipeSystem", "src.system.RecipeSystem"),
+        ("run.SYSTEM_CLS", "src.system.RecipeSystem"),
+        ("espnet3.systems.base.system.BaseSystem", "espnet3.systems.base.system.BaseSystem"),
+    ],
+)
+def test_a_system_is_loaded_by_its_name(tmp_path: Path, dotted: str, name: str) -> None:
+    recipe = make_recipe(tmp_path, "one")
+    with activated(recipe):
+        system = load_system(recipe, dotted)
+    assert f"{system.__module__}.{system.__qualname__}" == name
+
+
+@pytest.mark.parametrize(
+    ("dotted", "message"),
+    [
+        ("src.system.Nothing", "but src.system has no Nothing"),
+        ("run.Nothing", "but run has no Nothing"),
+        ("src.nothing.System", "there is no module src.nothing: it belongs into the recipe's src/"),
+        ("nothing.System", "there is no module nothing"),
+        ("pathlib.Path", "to a subclass of espnet3.systems.base.system.BaseSystem"),
+    ],
+)
+def test_a_system_that_is_none_is_refused(tmp_path: Path, dotted: str, message: str) -> None:
+    recipe = make_recipe(tmp_path, "one")
+    with activated(recipe), pytest.raises(ConfigError, match=re.escape(message)):
+        load_system(recipe, dotted)
+
+
+def test_a_licence_travels_and_redoes_nothing(tmp_path: Path) -> None:
+    folder = make_recipe(tmp_path, "one")
+    before = recipe_digests(load_recipe(folder).files)
+    (folder / "LICENSE.corpus").write_text("Free for all.", encoding="utf-8")
+    recipe = load_recipe(folder)
+    assert recipe.files["LICENSE.corpus"] == "Free for all."
+    assert recipe_digests(recipe.files) == before
 
 
 def test_a_module_of_the_recipe_is_imported_by_name(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """A run config says everything about a run, and says it again after it was written and read."""
 
+import base64
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +146,60 @@ def test_it_is_not_unpacked_over_other_files(written: Path, tmp_path: Path) -> N
     with pytest.raises(ConfigError, match="holds other files than this run's recipe; give a new or empty folder"):
         RunConfig.load(written).unpack(tmp_path / "full")
     assert (tmp_path / "full/run.py").read_text(encoding="utf-8") == "mine"
+
+
+def test_processes_may_unpack_at_once(written: Path, tmp_path: Path) -> None:
+    code = f"""
+import sys
+import zlib
+from pathlib import Path
+from espnet3.utils.run_config import RunConfig
+run = RunConfig.load({str(written)!r})
+print("ready", flush=True)
+sys.stdin.read()
+for number in range(40):
+    run.unpack(Path({str(tmp_path)!r}) / "there" / str(number))
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    processes = [subprocess.Popen([sys.executable, "-c", code], text=True, **pipes) for _ in range(4)]  # type: ignore[call-overload]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.close()
+    for process in processes:
+        assert process.wait(60) == 0, process.stderr.read()
+        process.stdout.close()
+        process.stderr.close()
+    assert {path.name for path in (tmp_path / "there").iterdir()} == {str(number) for number in range(40)}
+    assert len(list((tmp_path / "there").rglob("run.py"))) == 40
+
+
+def test_half_written_code_of_a_killed_process_does_no_harm(written: Path, tmp_path: Path) -> None:
+    (tmp_path / ".recipe.1.00000000.tmp").mkdir()
+    (tmp_path / "recipe").mkdir()
+    run = RunConfig.load(written)
+    assert (run.unpack(tmp_path / "recipe") / "run.py").read_text(encoding="utf-8") == RUN
+
+
+def test_compressed_it_is_the_same(written: Path, tmp_path: Path) -> None:
+    run = RunConfig.load(written)
+    compressed = run.to_compressed()
+    assert re.fullmatch(r"[A-Za-z0-9+/=]+", compressed)
+    for text in (compressed, f"{compressed}\n", "\n".join(re.findall(".{1,76}", compressed))):
+        (tmp_path / "run").write_text(text, encoding="ascii")
+        assert RunConfig.load(tmp_path / "run") == run
+
+
+def test_its_digest_is_that_of_its_text(written: Path) -> None:
+    run = RunConfig.load(written)
+    assert run.digest == hashlib.sha256(run.to_yaml().encode()).hexdigest()[:12]
+    assert RunConfig.load(edit(written, {"slots": {"training_config": {"lr": 0.003}}})).digest != run.digest
+
+
+def test_what_is_made_to_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").write_bytes(base64.b64encode(zlib.compress(bytes(2**26), 9)))
+    with pytest.raises(ConfigError, match="a compressed run config that was damaged or cut off"):
+        RunConfig.load(tmp_path / "run")
 
 
 def test_an_older_schema_loads(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
