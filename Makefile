@@ -84,7 +84,7 @@ bench-cluster: setup ## Measure what a workflow costs besides its stages; needs 
 render: setup ## Render the workflows of the digits and AN4 recipes for every profile anew.
 	mkdir -p build k8s/rendered
 	for recipe in digits an4; do for profile in $(notdir $(basename $(wildcard k8s/profiles/*.yaml))); do \
-		$(BIN)/python -m k8s render egs3/$$recipe/asr --profile $$profile > build/rendered.yaml || exit 1; \
+		env -u ESPNET3_AN4_ARCHIVE $(BIN)/python -m k8s render egs3/$$recipe/asr --profile $$profile > build/rendered.yaml || exit 1; \
 		mv build/rendered.yaml k8s/rendered/$$recipe-$$profile.yaml; \
 	done; done
 

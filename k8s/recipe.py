@@ -37,9 +37,9 @@ def read_run_config(recipe_dir: Path, stages: Sequence[str], files: Mapping[str,
 
 
 def _build(recipe: Recipe, asked: list[str], files: Mapping[str, Path | None]) -> RunConfig:
-    stages = [stage for stage in recipe.stages if stage in asked]
-    unknown = [stage for stage in asked if stage not in recipe.stages]
-    findings = check_names(recipe.system_cls, stages + unknown, recipe.stages)
+    further = [stage for stage in asked if stage not in recipe.stages]
+    stages = [stage for stage in recipe.stages if stage in asked] + further
+    findings = check_names(recipe.system_cls, stages, recipe.stages)
     findings += _missing(files) + check_needs(recipe.system_cls, stages, files)
     _refuse(findings)
     slots = load_slots(files)

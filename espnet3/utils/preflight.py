@@ -15,7 +15,8 @@ from espnet3.utils.stages_utils import find_stage_problems, unknown_stage
 
 
 def check_names(system_cls: type[System], stages: Sequence[str], known: Sequence[str]) -> list[Finding]:
-    """Names that are not in the recipe's list, or that the System has no runnable method for."""
+    """Names that neither the recipe's list nor the System declares, or that have no runnable method."""
+    known = [*known, *(stage for stage in system_cls.stage_specs if stage not in known)]
     unknown = [Finding("--stages", unknown_stage(stage, known)) for stage in stages if stage not in known]
     listed = [stage for stage in stages if stage in known]
     wrong = [Finding("DEFAULT_STAGES", line) for stage in listed for line in find_stage_problems(system_cls, stage)]

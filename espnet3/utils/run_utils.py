@@ -59,8 +59,9 @@ def parse_args(stages: Sequence[str], recipe_dir: Path | str | None = None) -> A
     args = _parser(stages).parse_args(namespace=Args())
     args.recipe_dir = directory.resolve()
     args.recipe_stages = list(stages)
-    asked = list(stages) if "all" in args.stages else args.stages
-    args.stages = [stage for stage in stages if stage in asked] + [stage for stage in asked if stage not in stages]
+    asked = [*stages, *args.stages] if "all" in args.stages else args.stages
+    further = [stage for stage in dict.fromkeys(asked) if stage not in (*stages, "all")]
+    args.stages = [stage for stage in stages if stage in asked] + further
     for slot in SLOTS:
         setattr(args, slot, _config_file(getattr(args, slot), slot, args.recipe_dir))
     return args

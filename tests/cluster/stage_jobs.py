@@ -15,7 +15,7 @@ SECONDS = 300
 """How long a stage of the digits recipe may take, with a machine that does other things too."""
 
 
-LONGER = ("trainer: {max_epochs: 3", "trainer: {max_epochs: 60")
+LONGER = ("trainer: {max_epochs: 3", "trainer: {max_epochs: 40")
 """An edit of the digits recipe's training after which there is time to disturb it."""
 
 

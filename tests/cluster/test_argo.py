@@ -115,7 +115,7 @@ def end_with_75(cluster: Cluster, pod: str) -> None:
 def test_a_preempted_training_goes_on_to_the_same_bits(
     argo: Cluster, undisturbed_long: Digits, disturb: Callable[[Cluster, str], None], tmp_path: Path
 ) -> None:
-    install.remove(argo, "long")
+    install.remove(argo, "long/asr/exp")
     name = submit(argo, undisturbed_long, tmp_path)
     training = f"workflows.argoproj.io/workflow={name},espnet3.org/stage=train"
     pod = until(lambda: pod_of(argo, training), 180, "a pod that trains")
@@ -123,8 +123,8 @@ def test_a_preempted_training_goes_on_to_the_same_bits(
     disturb(argo, pod["metadata"]["name"])
     state = succeed(argo, name)
     attempts = [node for node in programs.nodes(state) if node["templateName"] == "train"]
-    assert [node["phase"] for node in attempts][-2:] != ["Succeeded"], told(state)
     assert len(attempts) == 2, told(state)
+    assert attempts[0]["phase"] in ("Failed", "Error")
     there = install.fetch(argo, "long/asr", tmp_path / "there")
     assert differences(products(undisturbed_long.folder), products(there)) == []
 

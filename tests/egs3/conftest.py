@@ -26,7 +26,7 @@ class Undisturbed:
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     place = tmp_path_factory.mktemp("digits")
-    recipe = Digits.new(place / "run/asr")
+    recipe = Digits.new(place / "digits/asr")  # as where it is disturbed: packs name their recipe
     run = Undisturbed({"": recipe.copy(place / "0/asr")}, {})
     for number, stage in enumerate(STAGES, 1):
         run.said[stage] = recipe.run("--stages", stage, python=("-X", "importtime"))

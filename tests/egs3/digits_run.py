@@ -13,7 +13,7 @@ from tests import trees
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "egs3/digits/asr"
-STAGES = ["create_dataset", "train_tokenizer", "collect_stats", "train", "infer", "measure"]
+STAGES = ["create_dataset", "train_tokenizer", "collect_stats", "train", "infer", "measure", "pack_model", "pack_demo"]
 TRAINING = """\
 defaults: [training, _self_]
 exp_tag: tiny

@@ -13,7 +13,7 @@ import soundfile
 
 ROOT = Path(__file__).parent.parent.parent
 TEMPLATE = ROOT / "egs3" / "TEMPLATE" / "asr"
-STAGES = ["create_dataset", "train_tokenizer", "collect_stats", "train", "infer", "measure"]
+STAGES = ["create_dataset", "train_tokenizer", "collect_stats", "train", "infer", "measure", "pack_model", "pack_demo"]
 SMALL = """defaults: [training, _self_]
 exp_tag: small
 num_threads: 1

@@ -22,7 +22,7 @@ from k8s.workflow import build_workflow
 from tests.k8s.conftest import Rendered, env, template
 
 Write = Callable[[str], str]
-STAGES = ["create-dataset", "train-tokenizer", "collect-stats", "train", "infer", "measure"]
+STAGES = ["create-dataset", "train-tokenizer", "collect-stats", "train", "infer", "measure", "pack-model", "pack-demo"]
 
 
 def test_plan_comes_first_and_each_stage_asks_it(rendered: Rendered) -> None:

@@ -35,6 +35,27 @@ def test_stages_are_put_in_the_recipes_order(monkeypatch: pytest.MonkeyPatch, tm
     assert (args.training_config, args.dry_run, args.force, args.print_config) == (None, False, False, False)
 
 
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        pytest.param(["upload_model", "train"], ["train", "upload_model"], id="by name"),
+        pytest.param(["upload_model", "all"], [*ALL, "upload_model"], id="beside all"),
+    ],
+)
+def test_stages_that_the_recipe_does_not_list_come_last(
+    asked: list[str], expected: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["run.py", "--stages", *asked])
+    assert parse_args(ALL, recipe_dir=tmp_path).stages == expected
+
+
+def test_a_stage_of_the_system_runs_by_name_though_the_recipe_does_not_list_it(recipe: Recipe) -> None:
+    refused = recipe.run("--stages", "upload_model")
+    assert refused.returncode == 78
+    assert "unknown stage" not in refused.stderr
+    assert "upload_model: needs publication_config" in refused.stderr
+
+
 def test_config_flags_are_relative_to_the_caller(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["run.py", "--training_config", "mine.yaml"])

@@ -11,7 +11,9 @@ DEFAULT_STAGES = [
     "train",
     "infer",
     "measure",
-]
+    "pack_model",
+    "pack_demo",
+]  # upload_model and upload_demo run by name: --stages upload_model upload_demo
 SYSTEM_CLS = RecipeSystem
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ DEFAULT_STAGES = [
     "train",
     "infer",
     "measure",
-]
+    "pack_model",
+    "pack_demo",
+]  # upload_model and upload_demo run by name: --stages upload_model upload_demo
 SYSTEM_CLS = ASRSystem
 
 if __name__ == "__main__":
