@@ -68,5 +68,5 @@ def opened(path: Path) -> Iterator[Run]:
     config = RunConfig.load(path)
     run = Run(config, Path(".runs") / config.digest)
     config.unpack(run.recipe_dir)
-    with activated(run.recipe_dir):
+    with activated(run.recipe_dir, config.recipe.name):
         yield run

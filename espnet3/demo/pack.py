@@ -18,7 +18,7 @@ from espnet3.demo.settings import BACKENDS, EXAMPLES, MODEL, REQUIREMENTS, SETTI
 from espnet3.errors import ConfigError, DataError
 from espnet3.systems.base.config import PublicationConfig, read_config
 from espnet3.systems.base.publication_config import PackDemo
-from espnet3.utils.files import claim, replacing_dir
+from espnet3.utils.files import claim, remove_leftovers, replacing_dir
 from espnet3.utils.packs import Pack, read_pack
 
 log = logging.getLogger(__name__)
@@ -62,9 +62,12 @@ def pack_demo(publication_config: DictConfig) -> None:
         examples=[f"{EXAMPLES}/{name}" for name in examples],
         backend=backend,
     )
-    with claim(folder), replacing_dir(folder) as demo:
-        _write(demo, shown, pack, examples)
-        (demo / "README.md").write_text(card(asked, pack.meta, _pinned("gradio"), settings.upload_model.repo), "utf-8")
+    about = card(asked, pack.meta, _pinned("gradio"), settings.upload_model.repo)
+    with claim(folder):
+        remove_leftovers(folder.parent, nested=False, name=folder.name)
+        with replacing_dir(folder) as demo:
+            _write(demo, shown, pack, examples)
+            (demo / "README.md").write_text(about, encoding="utf-8")
     log.info("%s: %s, %d examples. Try it: python -m espnet3.demo.app %s", folder, backend, len(examples), folder)
 
 

@@ -20,7 +20,7 @@ from espnet3.publishing.privacy import refuse_private
 from espnet3.publishing.trial import try_pack
 from espnet3.systems.asr.parts import build_preprocessor, load_training_config
 from espnet3.systems.base.config import PublicationConfig, read_config
-from espnet3.utils.files import claim, replacing_dir
+from espnet3.utils.files import claim, remove_leftovers, replacing_dir
 from espnet3.utils.fingerprint import fingerprint_of
 from espnet3.utils.packs import CARD, KIND, META, SCHEMA_VERSION, SUMS, WEIGHTS, read_pack, sha256
 from espnet3.utils.recipe import recipe_name
@@ -50,6 +50,7 @@ def pack_model(training_config: DictConfig, publication_config: DictConfig, syst
     folder = Path(settings.pack_model.pack_dir)
     _refuse_foreign(folder)
     with claim(folder):
+        remove_leftovers(folder.parent, nested=False, name=folder.name)
         with replacing_dir(folder) as pack:
             config = write_parts(settings, training, exp_dir, pack)
             about = _about(settings, training, exp_dir, system)
@@ -66,7 +67,6 @@ def pack_model(training_config: DictConfig, publication_config: DictConfig, syst
             write_sums(pack)
             refuse_private(pack)
             read_pack(pack, trust_code=True)
-        _remove_leftovers(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     log.info(
         "%s: %d files, %.1f MB; model %s.",
@@ -146,9 +146,3 @@ def _results(settings: PublicationConfig, pack: Path) -> dict[str, dict[str, Any
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """What killed runs of this stage left beside the pack."""
-    for path in folder.parent.glob(f".{folder.name}.*.tmp"):
-        shutil.rmtree(path, ignore_errors=True)

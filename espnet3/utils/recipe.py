@@ -28,6 +28,8 @@ _ACTIVE = "_ESPNET3_ACTIVE_RECIPE"
 """Environment variable with the folder of the active recipe, for worker processes."""
 _modules: dict[Path, dict[str, ModuleType]] = {}
 _active: list[Path] = []
+_names: dict[Path, str] = {}
+"""Names of recipes whose code was unpacked somewhere else, by the folder."""
 
 
 @dataclass(frozen=True)
@@ -95,18 +97,24 @@ def load_system(recipe_dir: Path | str, dotted: str) -> type[Any]:
 
 
 def recipe_name(recipe_dir: Path) -> str:
-    """`<corpus>/<task>` of a recipe folder."""
-    return "/".join(recipe_dir.resolve().parts[-2:]).lstrip("/")
+    """`<corpus>/<task>` of a recipe; `recipe_dir` as in `recipe_folder`. Unpacked code has the name it came with."""
+    directory = recipe_folder(recipe_dir)
+    return _names.get(directory) or "/".join(directory.parts[-2:]).lstrip("/")
 
 
 @contextmanager
-def activated(recipe_dir: Path | str) -> Iterator[None]:
+def activated(recipe_dir: Path | str, name: str = "") -> Iterator[None]:
     """While the block runs, `src` and `dataset` are those of `recipe_dir`; the ones before come back afterwards.
 
     A recipe's modules are imported once a process and keep their identity over all its blocks, nested ones too.
-    `recipe_dir` is as in `recipe_folder`.
+
+    Args:
+        recipe_dir: as in `recipe_folder`.
+        name: of a recipe that lies elsewhere than in a folder of this name.
     """
     directory = recipe_folder(recipe_dir)
+    if name:
+        _names[directory] = name
     outside = _own_modules()
     if _active:
         _modules[_active[-1]] = outside

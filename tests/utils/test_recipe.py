@@ -11,7 +11,7 @@ import pytest
 
 from espnet3.errors import ConfigError
 from espnet3.utils.fingerprint import recipe_digests
-from espnet3.utils.recipe import activated, import_recipe_module, load_recipe, load_system, recipe_folder
+from espnet3.utils.recipe import activated, import_recipe_module, load_recipe, load_system, recipe_folder, recipe_name
 
 RUN = """
 from src.system import RecipeSystem
@@ -271,3 +271,10 @@ def test_python_that_cannot_travel_is_refused(tmp_path: Path, content: bytes, me
     (folder / "src/large.py").write_bytes(content)
     with pytest.raises(ConfigError, match=message):
         load_recipe(folder)
+
+
+def test_unpacked_code_keeps_its_recipe_s_name(tmp_path: Path) -> None:
+    folder = make_recipe(tmp_path, "one")
+    assert recipe_name(folder) == "one/asr"
+    with activated(folder, "digits/asr"):
+        assert recipe_name(Path()) == recipe_name(folder) == "digits/asr"
