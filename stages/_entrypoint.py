@@ -59,6 +59,7 @@ def end_with(stage: str, work: Work) -> NoReturn:
         sys.stderr.write(failure.text)
         outcome.status = "stopped" if failure.exit_code == TryAgain.exit_code else "failed"
         outcome.exit_code, outcome.message = failure.exit_code, failure.text
+    _process.end()
     outcome.report()
     raise SystemExit(outcome.exit_code)
 

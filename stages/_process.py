@@ -2,7 +2,8 @@
 
 `stages/__init__.py` calls `begin` before anything heavy is imported. Every stage is safe against being killed, so the
 way to stop is to stop; only training, once it has begun, puts a handler of its own in place, which writes a checkpoint
-first (`espnet3.components.training.preemption`). What is left to tell when it stops is given to `on_stop`.
+first (`espnet3.components.training.preemption`). What is left to tell when it stops is given to `on_stop`; once the
+exit code is settled, `end` shuts the ears.
 """
 
 import os
@@ -33,6 +34,12 @@ def begin() -> None:
 def on_stop(farewell: Callable[[], None]) -> None:
     """Call `farewell` before the process ends because it was asked to; what it raises is dropped."""
     _farewells.append(farewell)
+
+
+def end() -> None:
+    """Let no more request stop this process: what came of it is settled, and Python's own shutdown would die of one."""
+    if _pid == os.getpid():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

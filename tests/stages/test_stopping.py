@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -55,6 +56,19 @@ def wait_for(path: Path) -> None:
     while not (path.exists() and path.read_text()):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def wait_until_it_listens(process: subprocess.Popen[bytes]) -> None:
+    """Until Python itself has started, SIGTERM ends it the kernel's way: a busy machine needs a while for that."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and not catches(process.pid, signal.SIGTERM):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    (caught,) = re.findall(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 def alive(pid: int) -> bool:
@@ -178,7 +192,8 @@ def test_a_stage_of_digits_that_was_stopped_goes_on_to_the_same_files(
             stderr=subprocess.DEVNULL,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
-        time.sleep(moments.uniform(0.3, 6.0 if stage in ("train", "infer") else 1.5))
+        wait_until_it_listens(process)
+        time.sleep(moments.uniform(0, 5.7 if stage in ("train", "infer") else 1.2))
         process.terminate()
         codes.append(process.wait(timeout=20))
     assert set(codes) <= {75, 0}
