@@ -1,0 +1,41 @@
+"""The file of digests that the generator reads."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from espnet3.errors import ConfigError
+from images import push
+from images.catalog import Variant
+from images.engine import Engine
+
+
+def read(file: Path) -> dict[str, dict[str, str]]:
+    content: dict[str, dict[str, str]] = json.loads(file.read_text("utf-8"))
+    return content
+
+
+def test_what_was_pushed_to_the_same_place_stays_listed(tmp_path: Path) -> None:
+    file = tmp_path / "digests.json"
+    push.write_digests(Variant("1"), "r", {"data": "r/d@1", "train": "r/t@1"}, file)
+    push.write_digests(Variant("1"), "r", {"train": "r/t@2"}, file)
+    assert read(file) == {"registry": "r", "version": "1", "images": {"data": "r/d@1", "train": "r/t@2"}}
+
+
+@pytest.mark.parametrize(
+    ("variant", "registry"), [(Variant("2"), "r"), (Variant("1"), "s"), (Variant("1", "cuda"), "r")]
+)
+def test_another_version_or_place_starts_anew(tmp_path: Path, variant: Variant, registry: str) -> None:
+    file = tmp_path / "digests.json"
+    push.write_digests(Variant("1"), "r", {"data": "r/d@1"}, file)
+    push.write_digests(variant, registry, {"train": "x"}, file)
+    assert read(file)["images"] == {"train": "x"}
+
+
+def test_an_image_that_is_not_built_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "podman").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (tmp_path / "podman").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(ConfigError, match=r"no image localhost/espnet3-data:1: run `make images` first"):
+        push.push(Engine("podman"), Variant("1"), "r", ["data"])
