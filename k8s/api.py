@@ -86,7 +86,7 @@ def telling(doing: str) -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        raise _told(doing, int(error.status or 0), _message(error)) from None
+        raise _told(doing, int(error.status or 0), message_of(error)) from None
     except (HTTPError, OSError) as error:
         reason = getattr(error, "reason", None) or error
         raise TryAgain(
@@ -113,7 +113,7 @@ def _told(doing: str, status: int, message: str) -> Espnet3Error:
     return ConfigError(f"{start}{message or f'the API server answered {status}'}.")
 
 
-def _message(error: Any) -> str:
+def message_of(error: Any) -> str:
     """What the server says, without a full stop; empty where it says nothing of its own, as for an unknown kind."""
     try:
         return str(json.loads(error.body)["message"]).rstrip(".")

@@ -1,17 +1,18 @@
 """Copying what a run is for, its metrics, report and logs, from the claim to this machine.
 
-`python -m k8s results` calls it. A pod of the run's own image mounts the workspace read-only, hands the files over as
-one archive, and is deleted. Models and data stay where they are.
+`python -m k8s results` calls it. A pod of the run's own image mounts the workspace read-only, prints the files as an
+archive (`reader`) and is deleted; they are read from its log. So the run's own pods may be long gone, and nobody needs
+the right to enter a pod. Models and data stay where they are.
 """
 
 import base64
+import binascii
+import hashlib
 import io
-import shlex
+import json
 import tarfile
-import time
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from typing import Any
 import yaml
 
 from espnet3.errors import ConfigError, DataError, TryAgain
-from k8s.api import SECONDS, Connection, telling
+from k8s import reader
+from k8s.api import SECONDS, Connection, message_of, telling
+from k8s.short_pod import WAIT_SECONDS, run_pod
 from k8s.submit import GROUP, PLURAL, VERSION
 
-PATTERNS = ("*.log", "metrics*.json", "report.html", "utterances.tsv", "speakers.tsv", "errors.txt", "outcome.json")
-WAIT_SECONDS = 180
-_HOPELESS = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError")
+READ_SECONDS = 600
+"""For the pod to read what it prints, when it has started."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,9 @@ class FinishedRun:
         return content
 
     @property
-    def container(self) -> Mapping[str, Any]:
-        """That of the exit handler, which every run has."""
-        container: Mapping[str, Any] = self._template("finish")["container"]
-        return container
+    def last(self) -> Mapping[str, Any]:
+        """The template of the exit handler, which every run has: a small pod beside the volume."""
+        return self._template("finish")
 
     @property
     def folders(self) -> list[str]:
@@ -67,12 +68,19 @@ def fetch_results(run: str, directory: Path, connection: Connection) -> list[Pat
 
     Raises:
         ConfigError: there is no such run, or a right is lacking.
-        DataError: the run has left nothing to copy.
-        TryAgain: the pod that hands the files over does not come up.
+        DataError: the run has left nothing to copy, or its files cannot be read.
+        TryAgain: the pod that prints the files does not come up, or files change while they are read.
     """
     finished = _read(run, connection)
-    with _helper(finished, connection) as pod:
-        archive = _exec(pod, _command(finished), connection)
+    first, wanted = _part(finished, 0, connection)
+    archive = first
+    for number in range(1, wanted["parts"]):
+        further, told = _part(finished, number, connection)
+        if told != wanted:
+            break
+        archive += further
+    if hashlib.sha256(archive).hexdigest() != wanted["sha256"]:
+        raise TryAgain(f"Files of the run {run} changed while they were read. Run the same command again.")
     paths = _unpack(archive, directory)
     if not paths:
         raise DataError(f"The run {run} has left no metrics, report or logs in {finished.directory} yet.")
@@ -80,10 +88,21 @@ def fetch_results(run: str, directory: Path, connection: Connection) -> list[Pat
 
 
 def _read(run: str, connection: Connection) -> FinishedRun:
+    from kubernetes.client import ApiException
+
     with telling(f"read the workflow {run}"):
-        workflow = connection.custom.get_namespaced_custom_object(
-            GROUP, VERSION, connection.namespace, PLURAL, run, _request_timeout=SECONDS
-        )
+        try:
+            workflow = connection.custom.get_namespaced_custom_object(
+                GROUP, VERSION, connection.namespace, PLURAL, run, _request_timeout=SECONDS
+            )
+        except ApiException as error:
+            if error.status == 404 and message_of(error):
+                raise ConfigError(
+                    f"There is no workflow {run} in the namespace {connection.namespace}. `argo list` shows those that "
+                    "there are; one that ended long ago is gone (ttl in the profile), and its files are still on the "
+                    "volume: submit the recipe again, and ask for the results of that run."
+                ) from None
+            raise
     metadata = workflow["metadata"]
     annotations = metadata.get("annotations") or {}
     if "espnet3.org/directory" not in annotations:
@@ -92,97 +111,56 @@ def _read(run: str, connection: Connection) -> FinishedRun:
     return FinishedRun(run, spec, annotations["espnet3.org/directory"])
 
 
-def _command(run: FinishedRun) -> list[str]:
-    names = " -o ".join(f"-name {shlex.quote(pattern)}" for pattern in PATTERNS)
-    folders = " ".join(shlex.quote(folder) for folder in run.folders)
-    find = f"find {folders} -type f \\( {names} \\) -print0 2>/dev/null | sort -z -u"
-    tar = "tar --null --files-from=- --create --gzip | base64 --wrap=0"
-    return ["sh", "-c", f"cd {shlex.quote(run.directory)} && {find} | {tar}"]
-
-
-@contextmanager
-def _helper(run: FinishedRun, connection: Connection) -> Iterator[str]:
-    """A pod that mounts the run's workspace and waits."""
-    with telling("create a pod that reads the volume"):
-        created = connection.core.create_namespaced_pod(connection.namespace, _pod(run), _request_timeout=SECONDS)
-    name = str(created.metadata.name)
+def _part(run: FinishedRun, number: int, connection: Connection) -> tuple[bytes, dict[str, Any]]:
+    """One part of the archive, and what is said of the whole."""
+    phase, text = run_pod(_pod(run, number), connection)
+    lines = text.splitlines()
+    if phase == "Failed":
+        raise DataError(f"The files of the run cannot be read: {lines[-1] if lines else 'the pod says nothing'}.")
     try:
-        _wait(name, connection)
-        yield name
-    finally:
-        with telling(f"delete the pod {name}"):
-            connection.core.delete_namespaced_pod(
-                name, connection.namespace, grace_period_seconds=0, _request_timeout=SECONDS
-            )
+        begin = next(place for place, line in enumerate(lines) if line.startswith("{"))
+        content = base64.b64decode("".join(lines[begin + 1 : lines.index(".", begin)]), validate=True)
+        return content, json.loads(lines[begin])
+    except (StopIteration, ValueError, binascii.Error):
+        raise TryAgain("What the reading pod printed came in part only. Run the same command again.") from None
 
 
-def _pod(run: FinishedRun) -> dict[str, Any]:
-    container = {key: run.container[key] for key in ("image", "imagePullPolicy", "resources", "securityContext")}
-    mounts = [mount | {"readOnly": True} for mount in run.container["volumeMounts"] if mount["name"] != "tmp"]
-    volumes = [volume for volume in run.spec["volumes"] if volume["name"] in {mount["name"] for mount in mounts}]
-    keys = ("securityContext", "serviceAccountName", "imagePullSecrets")
+def _pod(run: FinishedRun, number: int) -> dict[str, Any]:
+    """Like the exit handler's, with the volumes read-only."""
+    own = run.last["container"]
+    container = {key: own[key] for key in ("image", "imagePullPolicy", "resources", "securityContext")}
+    mounts = [mount | {"readOnly": True} for mount in own["volumeMounts"] if mount["name"] != "tmp"]
+    source = Path(reader.__file__).read_text(encoding="utf-8")
+    command = ["tini", "-s", "--", "python", "-c", source, run.directory, str(number), *run.folders]
+    of_run = {
+        key: run.spec[key] for key in ("securityContext", "serviceAccountName", "imagePullSecrets") if key in run.spec
+    }
+    of_template = {
+        key: run.last[key] for key in ("nodeSelector", "tolerations", "priorityClassName") if key in run.last
+    }
+    metadata = run.spec.get("podMetadata") or {}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"generateName": f"{run.name[:40]}-results-", "labels": {"app.kubernetes.io/part-of": "espnet3"}},
+        "metadata": {**metadata, "generateName": f"{run.name[:40]}-results-"},
         "spec": {
-            **{key: run.spec[key] for key in keys if key in run.spec},
+            **of_run,
+            **of_template,
             "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
             "restartPolicy": "Never",
-            "activeDeadlineSeconds": 600,
-            "containers": [{"name": "main", "command": ["sleep", "600"], "volumeMounts": mounts, **container}],
-            "volumes": volumes,
+            "activeDeadlineSeconds": WAIT_SECONDS + READ_SECONDS,
+            "containers": [{"name": "main", "command": command, "volumeMounts": mounts, **container}],
+            "volumes": [each for each in run.spec["volumes"] if each["name"] in {mount["name"] for mount in mounts}],
         },
     }
 
 
-def _wait(name: str, connection: Connection) -> None:
-    until = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < until:
-        with telling(f"look at the pod {name}"):
-            pod = connection.core.read_namespaced_pod(name, connection.namespace, _request_timeout=SECONDS)
-        if pod.status.phase == "Running":
-            return
-        reason = _waits_for(pod)
-        if reason in _HOPELESS or pod.status.phase == "Failed":
-            raise ConfigError(f"The pod {name} cannot start ({reason}); `kubectl describe pod {name}` tells more.")
-        time.sleep(0.5)
-    raise TryAgain(f"The pod {name} did not start within {WAIT_SECONDS} s ({reason}). Run the same command again.")
-
-
-def _waits_for(pod: Any) -> str:
-    waiting = [each.state.waiting for each in pod.status.container_statuses or [] if each.state and each.state.waiting]
-    conditions = [each.message for each in pod.status.conditions or [] if each.status == "False" and each.message]
-    return str(waiting[0].reason if waiting else (conditions or [pod.status.message or pod.status.phase])[0])
-
-
-def _exec(pod: str, command: list[str], connection: Connection) -> bytes:
-    from kubernetes.client import CoreV1Api
-    from kubernetes.stream import stream
-
-    # A client of its own: stream() turns every later request of a client into a socket.
-    core = CoreV1Api(type(connection.client)(connection.client.configuration))
-    with telling(f"read files through the pod {pod}"):
-        answer = stream(
-            core.connect_get_namespaced_pod_exec,
-            pod,
-            connection.namespace,
-            command=command,
-            stdout=True,
-            stderr=True,
-            _preload_content=False,
-        )
-        answer.run_forever()
-        texts, complaint = answer.read_stdout() or "", answer.read_stderr() or ""
-    if answer.returncode:
-        raise DataError(f"The files of the run cannot be read: {complaint.strip() or answer.returncode}.")
-    return base64.b64decode(texts)
-
-
 def _unpack(archive: bytes, directory: Path) -> list[Path]:
     """Regular files only, and none outside of `directory`."""
-    directory.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         members = [member for member in files.getmembers() if member.isfile()]
+        if members:
+            directory.mkdir(parents=True, exist_ok=True)
         files.extractall(directory, members, filter="data")
     return [directory / member.name for member in members]

@@ -114,7 +114,8 @@ def test_users_run_recipes_but_read_no_secret_and_remove_no_claim(render: Render
     rights = {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
     assert {("workflows", "create"), ("jobs", "create"), ("pods/log", "get")} <= rights
     resources = {resource for resource, _ in rights}
-    assert not resources & {"*", "secrets", "serviceaccounts", "roles", "rolebindings", "networkpolicies"}
+    kept_away = {"*", "secrets", "serviceaccounts", "roles", "rolebindings", "networkpolicies", "pods/exec"}
+    assert not resources & kept_away
     assert {verb for resource, verb in rights if resource == "persistentvolumeclaims"} == {"get", "list"}
 
 

@@ -90,7 +90,7 @@ def test_the_cluster_fills_the_executors_token(release: Cluster) -> None:
         ("create", "workflows.argoproj.io", "yes"),
         ("create", "jobs.batch", "yes"),
         ("get", "pods/log", "yes"),
-        ("create", "pods/exec", "yes"),
+        ("create", "pods/exec", "no"),
         ("get", "persistentvolumeclaims", "yes"),
         ("delete", "persistentvolumeclaims", "no"),
         ("get", "secrets", "no"),

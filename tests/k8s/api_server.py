@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,9 +14,9 @@ import yaml
 
 @dataclass
 class ApiServer:
-    """Answers by `METHOD path`; what is not named is a path that no server knows."""
+    """Answers by `METHOD path`; what is not named is a path that no server knows. An answer may be made of the body."""
 
-    answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    answers: dict[str, tuple[int, Any] | Callable[[Any], tuple[int, Any]]] = field(default_factory=dict)
     requests: list[tuple[str, Any]] = field(default_factory=list)
     port: int = 0
 
@@ -45,11 +45,13 @@ def api_server() -> Iterator[ApiServer]:
         def answer(self) -> None:
             request = f"{self.command} {self.path.partition('?')[0]}"
             length = int(self.headers.get("Content-Length") or 0)
-            told.requests.append((request, json.loads(self.rfile.read(length)) if length else None))
-            status, content = told.answers.get(request, (404, None))
-            body = b"404 page not found\n" if content is None else json.dumps(content).encode()
+            sent = json.loads(self.rfile.read(length)) if length else None
+            told.requests.append((request, sent))
+            answer = told.answers.get(request, (404, "404 page not found\n"))
+            status, content = answer(sent) if callable(answer) else answer
+            body = (content if isinstance(content, str) else json.dumps(content)).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "text/plain" if content is None else "application/json")
+            self.send_header("Content-Type", "text/plain" if isinstance(content, str) else "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

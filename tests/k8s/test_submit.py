@@ -11,7 +11,6 @@ from tests.k8s.api_server import ApiServer, api_server
 
 CLAIM = "GET /api/v1/namespaces/speech/persistentvolumeclaims/espnet3-workspace"
 CREATE = "POST /apis/argoproj.io/v1alpha1/namespaces/speech/workflows"
-READ = "GET /apis/argoproj.io/v1alpha1/namespaces/speech/workflows/digits-asr-x1"
 
 
 @pytest.fixture
@@ -115,20 +114,3 @@ def test_a_server_that_does_not_answer(
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     assert main(["submit", str(recipe), "--profile", "local"]) == 75
     assert "the API server does not answer" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("answer", "told"),
-    [
-        ((404, {"message": 'workflows.argoproj.io "digits-asr-x1" not found'}), '"digits-asr-x1" not found'),
-        ((200, {"metadata": {"name": "digits-asr-x1"}, "spec": {}}), "is none of `python -m k8s`"),
-    ],
-    ids=["no such run", "a workflow of somebody else"],
-)
-def test_results_of_what_is_no_run(
-    server: ApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: tuple[int, Any], told: str
-) -> None:
-    server.answers[READ] = answer
-    assert main(["results", "digits-asr-x1", str(tmp_path / "results")]) == 78
-    assert told in capsys.readouterr().err
-    assert not (tmp_path / "results").exists()
