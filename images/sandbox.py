@@ -7,6 +7,7 @@ runc runs it on the image's mounted file system, which needs root.
 
 import json
 import os
+import resource
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from images.engine import Engine
 
 USER, GROUP = 10001, 0
 MOUNT = "/workspace"
+ENOUGH = 16384  # open files, and processes
 Done = subprocess.CompletedProcess[str]
 
 
@@ -35,7 +37,7 @@ class Task:
 def run(engine: Engine, reference: str, task: Task) -> Done:
     """Run the task in a container of its own and wait for it; its output is captured, both streams as one."""
     if engine.name in ("docker", "podman"):
-        return _call([engine.name, *engine_options(task), reference, *task.command[1:]])
+        return _call([engine.name, *engine_options(engine.name, task), reference, *task.command[1:]])
     with _mounted(engine, reference) as root, tempfile.TemporaryDirectory() as scratch:
         name = f"espnet3-{os.getpid()}-{Path(scratch).name}"
         settings = json.loads(_output([engine.name, "inspect", "--type", "image", reference]))
@@ -44,7 +46,7 @@ def run(engine: Engine, reference: str, task: Task) -> Done:
         return _call(["runc", "run", "--bundle", scratch, name])
 
 
-def engine_options(task: Task) -> list[str]:
+def engine_options(program: str, task: Task) -> list[str]:
     """The options that give a container of docker or podman no more than a stage needs."""
     options = [
         "run",
@@ -57,11 +59,19 @@ def engine_options(task: Task) -> list[str]:
         "--network",
         "none",
     ]
+    if program == "podman":  # it asks for more than root may have inside another sandbox
+        options += [word for name in ("nofile", "nproc") for word in ("--ulimit", _limit(name))]
     options += ["--user", f"{USER}:{GROUP}", "--memory", str(task.memory), "--tmpfs", "/tmp:mode=1777"]  # noqa: S108
     options += ["--volume", f"{task.workspace}:{MOUNT}", "--workdir", MOUNT, "--entrypoint", task.command[0]]
     for key, value in task.environment.items():
         options += ["--env", f"{key}={value}"]
     return options
+
+
+def _limit(name: str) -> str:
+    _, hard = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))
+    limit = min(hard, ENOUGH) if hard != resource.RLIM_INFINITY else ENOUGH
+    return f"{name}={limit}:{limit}"
 
 
 def bundle(root: Path, task: Task, environment: list[str], name: str) -> dict[str, Any]:

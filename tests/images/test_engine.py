@@ -67,7 +67,7 @@ def test_only_a_registry_on_this_machine_is_spoken_to_in_the_clear(programs: Pat
 
 def test_a_container_gets_no_more_than_a_stage_needs() -> None:
     task = sandbox.Task(("python", "-V"), Path("/w"), environment={"A": "b"})
-    told = " ".join(sandbox.engine_options(task))
+    told = " ".join(sandbox.engine_options("podman", task))
     for option in (
         "--read-only",
         "--cap-drop ALL",
