@@ -8,6 +8,7 @@ import logging
 import os
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,24 @@ def make_workspace(folder: Path) -> Path:
     return folder
 
 
-def run_stage(engine: Engine, variant: Variant, command: str, workspace: Path) -> sandbox.Done:
-    """Run one stage, or the plan, in its image's container; the log says what it took."""
-    image = "data" if command == "plan" else container_of(command).image
+def run_stage(
+    engine: Engine, variant: Variant, command: str, workspace: Path, more: Mapping[str, str] | None = None
+) -> sandbox.Done:
+    """Run one stage, or the plan, in its image's container; the log says what it took.
+
+    `more` is added to the environment.
+    """
     words = ("tini", "--", "python", "-m", "stages", command, "--config", f"{sandbox.MOUNT}/run.yaml")
-    environment = {"ESPNET3_WORKDIR": f"{sandbox.MOUNT}/{FOLDER}", "OMP_NUM_THREADS": "1"}
-    start = time.monotonic()
+    environment = {"ESPNET3_WORKDIR": f"{sandbox.MOUNT}/{FOLDER}", "OMP_NUM_THREADS": "1", **(more or {})}
+    image, start = image_of(command), time.monotonic()
     done = sandbox.run(engine, variant.reference(image), sandbox.Task(words, workspace, environment=environment))
     log.info("%s in %s: exit code %d after %.1f s", command, image, done.returncode, time.monotonic() - start)
     return done
+
+
+def image_of(command: str) -> str:
+    """The image that holds what a stage, or the plan, needs."""
+    return "data" if command == "plan" else container_of(command).image
 
 
 def compare(recipe: Digits, place: Path) -> int:
