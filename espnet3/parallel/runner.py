@@ -45,8 +45,12 @@ class Runner:
         self.finish(shards)
         return self.merge(shards)
 
-    def finish(self, shards: int) -> None:
+    def finish(self, shards: int, within: tuple[int, int] | None = None) -> None:
         """Do all that is not done yet, as `shards` tasks for the processes.
+
+        Args:
+            shards: tasks.
+            within: (items done before, items in all) of the whole work, where this is a part of it.
 
         Raises:
             TryAgain: a worker process died.
@@ -59,7 +63,7 @@ class Runner:
                 "%s: %d of %d batches are kept from before.", self.label, len(self.batches) - left, len(self.batches)
             )
         with closing(self._progress(list(unfinished), shards)) as finished:
-            for _ in track(finished, total=left, label=self.label):
+            for _ in track(finished, left, self.label, within, self.size):
                 check_ownership(self.folder)
 
     def run_shard(self, index: int, count: int, report: Report = lambda _: None) -> None:
@@ -129,9 +133,13 @@ class Runner:
 
     def left_of(self, index: int, count: int) -> list[int]:
         """The batches of a shard that are not done yet."""
-        return [number for number in self._range(index, count) if not self._file(number).exists()]
+        return [number for number in self.range_of(index, count) if not self._file(number).exists()]
 
-    def _range(self, index: int, count: int) -> range:
+    def size(self, number: int) -> int:
+        """Items in a batch."""
+        return len(self.batches[number])
+
+    def range_of(self, index: int, count: int) -> range:
         """The batches whose middle, measured in cost, lies in the shard's equal part of the whole."""
         if not 0 <= index < count:
             raise ValueError(f"There is no shard {index} of {count}: they are counted from 0.")

@@ -61,18 +61,26 @@ def do_part(runners: Sequence[Runner], shards: int, pieces: Path) -> bool:
     """
     shard = current_shard()
     if shard is None:
-        for runner in runners:
-            runner.finish(shards)
+        for runner, within in _with_progress(runners, 0, 1):
+            runner.finish(shards, within)
         return True
     if shard.index is not None:
-        for runner in runners:
+        for runner, within in _with_progress(runners, shard.index, shard.count):
             left = len(runner.left_of(shard.index, shard.count))
             label = f"{runner.label}, shard {shard.index} of {shard.count}"
-            for _ in track(runner.shard(shard.index, shard.count), total=left, label=label):
+            for _ in track(runner.shard(shard.index, shard.count), left, label, within, runner.size):
                 pass
         return False
     _insist(runners, _noted(pieces) or shard.count, pieces)
     return True
+
+
+def _with_progress(runners: Sequence[Runner], index: int, count: int) -> Iterator[tuple[Runner, tuple[int, int]]]:
+    """Each runner, with the items of this shard that are done when it begins, and those of all runners."""
+    sizes = [sum(map(runner.size, runner.range_of(index, count))) for runner in runners]
+    for place, runner in enumerate(runners):
+        left = sum(map(runner.size, runner.left_of(index, count)))
+        yield runner, (sum(sizes[: place + 1]) - left, sum(sizes))
 
 
 def _insist(runners: Sequence[Runner], count: int, pieces: Path) -> None:

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +24,11 @@ T = TypeVar("T")
 
 
 def track(
-    iterable: Iterable[T], total: int | None = None, label: str = "", within: tuple[int, int] | None = None
+    iterable: Iterable[T],
+    total: int | None = None,
+    label: str = "",
+    within: tuple[int, int] | None = None,
+    weight: Callable[[T], int] = lambda _: 1,
 ) -> Iterator[T]:
     """Yield the items of `iterable` and show how far it is.
 
@@ -32,17 +36,20 @@ def track(
         iterable: what to go through.
         total: number of items, where it is known.
         label: what it is.
-        within: (items before, items in all) of the whole work, where this loop is a part of it.
+        within: (done before, in all) of the whole work, where this loop is a part of it.
+        weight: for how much of `within` an item stands.
     """
     shown = _bar if sys.stdout.isatty() else _lines
     whole = within or ((0, total) if total else None)
-    return shown(_reported(iterable, *whole) if whole else iterable, total, label)
+    return shown(_reported(iterable, whole, weight) if whole else iterable, total, label)
 
 
-def _reported(iterable: Iterable[T], before: int, total: int) -> Iterator[T]:
-    for count, item in enumerate(iterable, start=before + 1):
+def _reported(iterable: Iterable[T], within: tuple[int, int], weight: Callable[[T], int]) -> Iterator[T]:
+    done, total = within
+    for item in iterable:
         yield item
-        _report(count, total)
+        done += weight(item)
+        _report(done, total)
 
 
 def _report(done: int, total: int) -> None:
