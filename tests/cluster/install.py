@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from images.catalog import NAMES
 from tests.charts import programs
 from tests.cluster.kube import Cluster
 from tests.cluster.onenode import cluster as onenode
@@ -19,7 +20,6 @@ ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "espnet3"
 PROFILE = os.environ.get("CLUSTER_TEST_PROFILE", "local")
 ARCHIVES = ROOT / "build" / "images"
-NAMES = ("data", "train", "infer", "measure")
 READER = "reader"
 RESTRICTED = {
     "runAsNonRoot": True,
