@@ -26,7 +26,11 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "in": lambda a, b: a in b,
     "matches": lambda a, b: re.search(b, a) is not None,
 }
-FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {"asInt": int, "sprig.int": int}
+FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "asInt": int,
+    "sprig.int": int,
+    "sprig.trunc": lambda longest, text: text[:longest],
+}
 
 
 @dataclass(frozen=True)
@@ -123,24 +127,23 @@ class _Parser:
             self.expect(")")
             return inner
         if value == "[":
-            items = self.items()
+            items = self.items("]")
             return lambda given: [item(given) for item in items]
         raise ValueError(f"{value or 'its end'!r} is not expected")
 
-    def items(self) -> list[Evaluate]:
+    def items(self, end: str) -> list[Evaluate]:
         items = [self.conditional()]
         while self.take(","):
             items.append(self.conditional())
-        self.expect("]")
+        self.expect(end)
         return items
 
     def name(self, name: str) -> Evaluate:
         if self.take("("):
             if name not in FUNCTIONS:
                 raise ValueError(f"there is no function {name}")
-            argument = self.conditional()
-            self.expect(")")
-            return lambda given: FUNCTIONS[name](argument(given))
+            arguments = self.items(")")
+            return lambda given: FUNCTIONS[name](*(argument(given) for argument in arguments))
         self.names.add(name)
         return lambda given: given[name]
 

@@ -21,6 +21,8 @@ from k8s.retry import argo_expression
 RUN_CONFIG = "/espnet3/run-config"
 PLAN_DIR = "/tmp/plan"  # noqa: S108  # an empty volume of the pod's own
 PLAN, FINISH = "plan", "finish"
+LONGEST_FAILURES = 64 * 1024
+"""Bytes of the list of failed nodes: Linux starts no process with a variable of 128 KiB, which 200 shards can fill."""
 _FORCE = Parameter(name="force", default="")
 _FORCED = m.EnvVar(name="ESPNET3_FORCE", value="{{inputs.parameters.force}}")
 
@@ -58,7 +60,7 @@ def finish_template(container: StageContainer, run: RunConfig, cluster: Cluster)
         outputs=(_output("outcome", pods.OUTCOME, "{}", global_name="outcome"),),
         env=(
             _variable("ESPNET3_ARGO_STATUS", "{{workflow.status}}"),
-            _variable("ESPNET3_ARGO_FAILURES", "{{workflow.failures}}"),
+            _variable("ESPNET3_ARGO_FAILURES", f"{{{{= sprig.trunc({LONGEST_FAILURES}, workflow.failures) }}}}"),
         ),
     )
     return _template(FINISH, container, interface, run, cluster)
@@ -148,7 +150,8 @@ def _process(container: StageContainer, profile: Profile) -> dict[str, Any]:
         "resources": pods.resources(container, profile),
         "volume_mounts": pods.mounts(container, profile),
         "security_context": pods.container_security(),
-        "termination_message_policy": "FallbackToLogsOnError",
+        # The last 2 kB of the logs of 200 shards would fill the workflow's own object.
+        "termination_message_policy": "File" if container.shards > 1 else "FallbackToLogsOnError",
     }
 
 

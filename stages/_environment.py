@@ -8,6 +8,7 @@ the library itself: `ARGO_PROGRESS_FILE` is read by `espnet3.utils.progress`, an
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,10 @@ def text_in(variable: str) -> str | None:
 
 
 def json_in(variable: str) -> Any:
-    """What a variable holds as JSON; its text where it is none, None where it is unset or empty."""
+    """What a variable holds as JSON; None where it is unset or empty.
+
+    Of a list that was cut, its whole items; of what is no JSON, the text.
+    """
     import json
 
     value = text_in(variable)
@@ -111,7 +115,27 @@ def json_in(variable: str) -> Any:
         # Argo hands its lists on as JSON in JSON.
         return json.loads(content) if isinstance(content, str) else content
     except ValueError:
-        return value
+        return _whole_items(value or "") or value
+
+
+def _whole_items(text: str) -> list[Any]:
+    """The items of a list in JSON, or in JSON in JSON, that ends too soon."""
+    import json
+
+    for end in range(len(text), max(len(text) - len(r"\\uXXXX"), 0), -1):  # not in the middle of an escape
+        with suppress(ValueError):
+            text = json.loads(f'{text[:end]}"')
+            break
+    items: list[Any] = []
+    place = 1
+    while text.startswith("["):
+        try:
+            item, place = json.JSONDecoder().raw_decode(text, place)
+        except ValueError:
+            break
+        items.append(item)
+        place = len(text) - len(text[place:].lstrip(", \n"))
+    return items
 
 
 def _number(variable: str, value: str) -> int:

@@ -16,9 +16,14 @@ from espnet3.utils.summary import read_scores
 from stages import _environment
 from stages._run import Run, opened
 
+LISTED = 5
+"""Failures that the workflow itself keeps; the file has them all."""
+LONGEST = 200
+"""Characters of each."""
+
 
 def finish(path: Path) -> dict[str, Any]:
-    """Write `.runs/<digest>/outcome.json` and print it.
+    """Write `.runs/<digest>/outcome.json` and print it; gives what the workflow is to keep of it.
 
     Raises:
         ConfigError: the run config is not sound.
@@ -36,7 +41,21 @@ def finish(path: Path) -> dict[str, Any]:
         text = redact(json.dumps(outcome, indent=2, ensure_ascii=False) + "\n", environment_secrets())
         write_text(run.folder / "outcome.json", text)
         sys.stdout.write(text)
-        return outcome
+        return _brief(json.loads(text))
+
+
+def _brief(outcome: dict[str, Any]) -> dict[str, Any]:
+    stages: dict[str, Any] = outcome["stages"]
+    failures = outcome["failures"] if isinstance(outcome["failures"], list) else []
+    told = [
+        f"{each.get('displayName')}: {each.get('message')}"[:LONGEST] for each in failures if isinstance(each, dict)
+    ]
+    return {
+        **{key: outcome[key] for key in ("run", "recipe", "status")},
+        "failures": told[:LISTED],
+        "undone": [stage for stage, state in stages.items() if not state["done"]],
+        "results": outcome["results"],
+    }
 
 
 def _state(run: Run, stage: str) -> dict[str, Any]:

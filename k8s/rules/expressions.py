@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from k8s.expressions import parse_expression
-from k8s.rules._walk import Manifest, tasks, templates, texts
+from k8s.rules._walk import Manifest, spec_of, tasks, templates, texts
 
 LAST_RETRY = {f"lastRetry.{name}" for name in ("status", "exitCode", "message", "duration")}
 _INLINE = re.compile(r"\{\{=(.*?)\}\}", re.DOTALL)
@@ -32,11 +32,13 @@ def conditions(workflow: Manifest) -> Iterator[str]:
 
 
 def inline(workflow: Manifest) -> Iterator[str]:
-    """What stands in `{{= }}` parses and asks for the number of the attempt."""
+    """What stands in `{{= }}` parses and asks for the number of the attempt, or at the end for what has failed."""
+    last = spec_of(workflow).get("onExit")
     for template in templates(workflow):
+        known = {"retries"} | ({"workflow.failures"} if template.get("name") == last else set())
         for text in texts(template):
             for expression in _INLINE.findall(text):
-                yield from _faults(str(template.get("name")), expression, {"retries"})
+                yield from _faults(str(template.get("name")), expression, known)
 
 
 def _faults(place: str, expression: str, known: set[str]) -> Iterator[str]:

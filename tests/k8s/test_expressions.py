@@ -21,6 +21,7 @@ GIVEN = {"lastRetry.exitCode": "75", "lastRetry.message": "OOMKilled (exit code 
         ("lastRetry.exitCode == '1' || lastRetry.exitCode == '2' or lastRetry.exitCode == '75'", True),
         ("lastRetry.exitCode == '1' or lastRetry.exitCode == '75' and lastRetry.exitCode == '3'", False),
         ("sprig.int(retries) < 3 ? 'spot' : 'standard'", "spot"),
+        ("sprig.trunc(3, lastRetry.message)", "OOM"),
         ("sprig.int(retries) >= 2 ? 'standard' : 'spot'", "standard"),
     ],
 )
@@ -34,7 +35,19 @@ def test_its_names() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a ==", "a == 'b", "(a == 'b'", "a b", "sprig.intt(a) < 3", "a in ['b'", "a ? 'b'", "a $ b", "a == 'b')"],
+    [
+        "",
+        "a ==",
+        "a == 'b",
+        "(a == 'b'",
+        "a b",
+        "sprig.intt(a) < 3",
+        "a in ['b'",
+        "a ? 'b'",
+        "a $ b",
+        "a == 'b')",
+        "asInt(a",
+    ],
 )
 def test_what_is_none(text: str) -> None:
     with pytest.raises(ValueError, match=r"cannot be read|not expected|no function"):

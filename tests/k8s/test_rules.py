@@ -108,6 +108,10 @@ BREAKS: dict[str, tuple[Callable[[Workflow], Any], str]] = {
         lambda w: train(w)["nodeSelector"].update(kind="{{= attempt == '1' ? 'a' : 'b' }}"),
         "train: the expression asks for attempt",
     ),
+    "stage that asks what has failed": (
+        lambda w: variable(w, "{{= sprig.trunc(9, workflow.failures) }}"),
+        "train: the expression asks for workflow.failures",
+    ),
     "no command": (lambda w: train(w)["container"].pop("command"), "train: has no command"),
     "image without a tag": (lambda w: train(w)["container"].update(image="reg:5000/a"), "has neither a tag nor a"),
     "pod that may be root": (lambda w: w["spec"]["securityContext"].pop("runAsNonRoot"), "spec.securityContext: must"),

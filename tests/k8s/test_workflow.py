@@ -19,6 +19,7 @@ from k8s.rules.bounds import LARGEST, expected_bytes
 from k8s.settings import StageSettings
 from k8s.values import read_profile
 from k8s.workflow import build_workflow
+from stages._outcome import Outcome
 from tests.k8s.conftest import Rendered, env, template
 
 Write = Callable[[str], str]
@@ -113,6 +114,30 @@ def test_two_hundred_shards_fit_into_an_object(rendered: Rendered) -> None:
     whole = {**workflow, "status": {"nodes": status_nodes(200)}}
     assert len(json.dumps(whole)) < expected_bytes(workflow) < LARGEST
     assert check(workflow) == []
+
+
+def test_two_hundred_shards_that_all_fail_fit_as_well(
+    rendered: Rendered, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    workflow = rendered(settings="infer: {shards: 200}")
+    shard = template(workflow, "infer-shard")["container"]
+    assert shard["terminationMessagePolicy"] == "File", "or each brings 2 kB of its log"
+    assert template(workflow, "train")["container"]["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    monkeypatch.setenv("ESPNET3_SHARD_COUNT", "200")
+    monkeypatch.setenv("ESPNET3_SHARD_INDEX", "7")
+    monkeypatch.setenv("ESPNET3_OUTCOME_FILE", str(tmp_path / "outcome.json"))
+    monkeypatch.setenv("ESPNET3_TERMINATION_LOG", str(tmp_path / "message"))
+    Outcome("infer", exit_code=1, message="Traceback (most recent call last):\n" + '  File "a.py"\n' * 900).report()
+    nodes = status_nodes(200)
+    for node in nodes.values():
+        node["message"] = f"main: Error (exit code 1): {(tmp_path / 'message').read_text('utf-8')}"
+        node["outputs"]["parameters"] = [OUTCOME | {"value": (tmp_path / "outcome.json").read_text("utf-8")}]
+    assert len(json.dumps({**workflow, "status": {"nodes": nodes}}, ensure_ascii=False)) < LARGEST
+
+
+def test_the_exit_handler_is_told_of_failures_in_less_than_a_process_takes(rendered: Rendered) -> None:
+    told = env(rendered(), "finish")["ESPNET3_ARGO_FAILURES"]
+    assert told == "{{= sprig.trunc(65536, workflow.failures) }}"
 
 
 def status_nodes(shards: int) -> dict[str, Any]:

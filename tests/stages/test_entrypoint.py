@@ -206,7 +206,8 @@ def test_an_error_has_the_exit_code_of_its_class(place: Place, raised: str, code
     ran = place.run("train", ESPNET3_OUTCOME_FILE="outcome.json", ESPNET3_TERMINATION_LOG="message")
     outcome = json.loads((place.folder / "outcome.json").read_text())
     assert (ran.code, outcome["exit_code"], outcome["status"]) == (code, code, status)
-    assert outcome["message"] == ran.err == (place.folder / "message").read_text()
+    assert outcome["message"] == (place.folder / "message").read_text()
+    assert ran.err.endswith(outcome["message"].removeprefix("… "))
     assert ("no such word" in ran.err) == (code != 130)
     assert ("Traceback" in ran.err) == (raised.startswith("ValueError"))
     assert not (place.folder / "exp/toy/.done/train.json").exists()
@@ -267,12 +268,31 @@ def test_an_outcome_that_cannot_be_written_changes_nothing(place: Place) -> None
     assert "The outcome file /proc/outcome.json cannot be written" in ran.err
 
 
-def test_a_long_message_is_cut_at_its_beginning(place: Place) -> None:
-    in_recipe("src/parts.py", "return 'words'", "raise RuntimeError('é' * 9000 + 'end')")(place)
-    place.run("export", ESPNET3_TERMINATION_LOG="message")
-    message = (place.folder / "message").read_bytes()
-    assert len(message) <= 4096
-    assert message.decode().endswith("end\n")
+@pytest.mark.parametrize(
+    ("raised", "kept"),
+    [("RuntimeError('é' * 9000 + 'end')", "end\n"), ("espnet3.errors.DataError('start' + 'é' * 9000)", "error: start")],
+    ids=["the end of a stack trace", "the beginning of a sentence"],
+)
+def test_a_long_message_is_cut_for_the_workflow_and_whole_elsewhere(place: Place, raised: str, kept: str) -> None:
+    in_recipe("src/parts.py", "return 'words'", f"import espnet3.errors; raise {raised}")(place)
+    ran = place.run("export", ESPNET3_TERMINATION_LOG="message", ESPNET3_OUTCOME_FILE="outcome.json")
+    message = (place.folder / "message").read_text(encoding="utf-8")
+    assert json.loads((place.folder / "outcome.json").read_text(encoding="utf-8"))["message"] == message
+    assert 900 < len(message.encode()) <= 1000
+    assert (message.startswith if kept.startswith("error") else message.endswith)(kept)
+    logs = [path.read_text(encoding="utf-8") for path in place.folder.rglob("export.log")]
+    assert all("é" * 9000 in text for text in (ran.err, *logs))
+    assert len(logs) == 1
+
+
+def test_the_result_of_a_stage_is_no_burden_for_the_workflow(place: Place) -> None:
+    place.run_all()
+    scores = place.folder / "exp/toy/greedy/metrics.json"
+    many = {f"test{number}": {"wer": 12.345, "wer_interval": "95 % bootstrap"} for number in range(200)}
+    scores.write_text(json.dumps(many), encoding="utf-8")
+    place.run("measure", ESPNET3_OUTCOME_FILE="outcome.json")
+    assert (place.folder / "outcome.json").stat().st_size < 5000
+    assert "it is in the files that measure wrote" in (place.folder / "outcome.json").read_text(encoding="utf-8")
 
 
 def test_what_a_stage_makes_can_be_written_by_its_group(place: Place) -> None:

@@ -144,6 +144,22 @@ def test_finish_writes_what_came_of_the_run(place: Place) -> None:
     assert outcome["results"]["unseen"]["wer"] == 12.345
 
 
+def test_the_workflow_keeps_the_gist_of_it(place: Place) -> None:
+    place.run("create_dataset")
+    failed = [{"displayName": f"shards({number})", "message": "main: Error " + "x" * 900} for number in range(400)]
+    told = json.dumps(json.dumps(failed))[: 64 * 1024]  # as Argo hands it on, cut as the workflow cuts it
+    ran = place.run("finish", ESPNET3_ARGO_STATUS="Failed", ESPNET3_ARGO_FAILURES=told, ESPNET3_OUTCOME_FILE="o.json")
+    whole = json.loads(ran.out)["failures"]
+    assert whole == failed[: len(whole)]
+    assert len(whole) > 60
+    brief = json.loads((place.folder / "o.json").read_text(encoding="utf-8"))["result"]
+    assert (place.folder / "o.json").stat().st_size < 2500
+    assert brief["status"] == "Failed"
+    assert brief["failures"][0].startswith("shards(0): main: Error xx")
+    assert len(brief["failures"]) == 5
+    assert brief["undone"] == ALL[1:]
+
+
 @pytest.mark.parametrize(("given", "told"), [("", None), ("not JSON", "not JSON"), ("[]", []), (json.dumps("[]"), [])])
 def test_finish_takes_what_it_is_told(place: Place, given: str, told: object) -> None:
     outcome = json.loads(place.run("finish", ESPNET3_ARGO_FAILURES=given).out)
