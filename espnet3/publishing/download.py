@@ -1,36 +1,107 @@
-"""Getting a packed model from a Hub into its cache."""
+"""Getting a packed model from a Hub into its cache, and saying in a sentence why that failed. `loading` calls it."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
-from espnet3.errors import ConfigError, DataError, TryAgain
-from espnet3.publishing.repository import set_endpoint
+from espnet3.errors import ConfigError, Espnet3Error, TryAgain
+from espnet3.publishing.hub_errors import PASSING, chain, clean
+from espnet3.publishing.repository import DEFAULT_ENDPOINT, limit_waiting, set_endpoint
+
+TIMEOUT = 30.0
+"""Seconds of one request without an answer."""
 
 
 def download(repo: str, revision: str | None) -> Path:
     """The folder of a repository's newest state, in the Hub's cache; what is there already is not loaded again.
 
+    Where the Hub does not answer, what an earlier download left whole is taken.
+
     Raises:
-        ConfigError: huggingface_hub is not installed.
-        DataError: there is no such repository or revision, or it is private and the token does not open it.
-        TryAgain: the Hub cannot be reached.
+        ConfigError: huggingface_hub is not installed, there is no such repository or revision, or it is not open to
+            the token that is set, or to one who has none.
+        TryAgain: the Hub cannot be reached, or is overloaded.
     """
     set_endpoint(None)
     try:
         import huggingface_hub
-        from huggingface_hub import errors
     except ImportError:
         raise ConfigError(
             f"{repo} is on a Hub, and huggingface_hub is not installed. Install the extra publish, or give the folder "
             "of a packed model."
         ) from None
+    endpoint = (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
+    limit_waiting(TIMEOUT)
     try:
-        return Path(huggingface_hub.snapshot_download(repo, revision=revision, endpoint=os.environ.get("HF_ENDPOINT")))
-    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.GatedRepoError) as error:
-        at = f" at {revision}" if revision else ""
-        raise DataError(
-            f"The Hub has no model {repo}{at}, or it is private and the token (HF_TOKEN, or that of its login) "
-            f"does not open it: {str(error).splitlines()[0]}"
-        ) from None
-    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
-        raise TryAgain(f"{repo} cannot be downloaded now: {str(error).splitlines()[0]} Try again.") from None
+        return Path(huggingface_hub.snapshot_download(repo, revision=revision, endpoint=endpoint))
+    except Exception as error:
+        meaning = _meaning(error, _Asked(repo, revision, endpoint))
+        if meaning is None:
+            raise
+        raise meaning from None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the messages are about."""
+
+    repo: str
+    revision: str | None
+    endpoint: str
+
+    @property
+    def name(self) -> str:
+        """The repository, and the revision where one is asked for."""
+        return f"{self.repo} at {self.revision}" if self.revision else self.repo
+
+
+def _meaning(error: BaseException, asked: _Asked) -> Espnet3Error | None:
+    from httpx2 import TransportError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    for each in chain(error):
+        if isinstance(each, OfflineModeIsEnabled):
+            return ConfigError(
+                f"{asked.name} is not in the Hub's cache, and HF_HUB_OFFLINE is set. Unset it, or give the folder of a "
+                "packed model."
+            )
+        if isinstance(each, HfHubHTTPError):
+            return _of_status(each, asked)
+        if isinstance(each, TransportError):
+            return TryAgain(
+                f"{asked.endpoint} cannot be reached or broke off ({type(each).__name__}: {clean(str(each))}). Is the "
+                "network allowed here, and is HF_ENDPOINT right? Then try again."
+            )
+        if isinstance(each, HFValidationError):
+            return ConfigError(f"{asked.repo} is no name of a repository: {clean(str(each))}")
+    if isinstance(error, OSError | RuntimeError):  # the disk; hf_xet's storage client, which has no finer class
+        return TryAgain(f"{asked.name} cannot be downloaded now: {clean(str(error))} Try again.")
+    return None
+
+
+def _of_status(error: object, asked: _Asked) -> Espnet3Error:
+    response = error.response  # type: ignore[attr-defined]
+    status = int(response.status_code)
+    said = clean(response.headers.get("X-Error-Message") or getattr(error, "server_message", None) or "").rstrip(".")
+    reason = f"({status}{': ' + said if said else ''})"
+    if status in PASSING:
+        return TryAgain(f"{asked.endpoint} could not answer just now {reason}. Try again.")
+    gated = response.headers.get("X-Error-Code") == "GatedRepo"
+    # The Hub answers 401, too, where there is no such repository and nobody is logged in.
+    kind = "gated" if gated else "wrong" if status == 401 and said.startswith("Invalid credentials") else str(status)
+    return ConfigError(_cures(asked).get(kind, f"{asked.endpoint} does not give {asked.name} {{}}.").format(reason))
+
+
+def _cures(asked: _Asked) -> dict[str, str]:
+    token = "set HF_TOKEN to a token that may read it, or log in with `hf auth login`"  # noqa: S105
+    unseen = (
+        f"{asked.endpoint} has no model {asked.name} {{}}, or it is private. Correct the name (owner/name, of a model "
+        f"that pack_model wrote) or the revision; if it is private, {token}."
+    )
+    wrong = (
+        f"{asked.endpoint} does not accept the token {{}}: it is wrong or has expired. Set HF_TOKEN to another, log in "
+        "with `hf auth login`, or unset it for a model that is open to all."
+    )
+    asking = f"{asked.repo} is open only to those whom its owner lets in {{}}. Ask on its page of the Hub, and {token}."
+    refused = f"The token may not read {asked.repo} {{}}: {token}."
+    return {"401": unseen, "404": unseen, "403": refused, "wrong": wrong, "gated": asking}

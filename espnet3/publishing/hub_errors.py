@@ -1,7 +1,7 @@
 """What a Hub's failure means: a passing fault that is worth another try, or a sentence that says what to change.
 
-`repository` wraps its calls in `explained`, the one place where errors of huggingface_hub become those of
-`espnet3.errors`; `upload` asks `is_passing` before it tries again. Knows neither folders nor commits.
+`repository` wraps its calls in `explained`, where errors of huggingface_hub become those of `espnet3.errors`; `upload`
+tries again after a `PassingFault`. `download` has words of its own. Knows neither folders nor commits.
 """
 
 import json
@@ -55,13 +55,13 @@ def _meaning(error: BaseException, target: Target) -> Espnet3Error | None:
     from httpx2 import TransportError
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    for each in _chain(error):
+    for each in chain(error):
         if isinstance(each, OfflineModeIsEnabled):
             return ConfigError("HF_HUB_OFFLINE is set, so nothing can be uploaded: unset it, or leave this stage out.")
         if isinstance(each, HfHubHTTPError):
             return _of_status(each, target)
         if isinstance(each, TransportError):
-            reason = f"{type(each).__name__}: {_clean(str(each), target)}"
+            reason = f"{type(each).__name__}: {clean(str(each), target.token)}"
             return PassingFault(
                 f"{target.endpoint} cannot be reached or broke off ({reason}). Is the network allowed here, and is "
                 f"{target.key}.endpoint right? Then run the stage again."
@@ -73,17 +73,17 @@ def _of_class(error: BaseException, target: Target) -> Espnet3Error | None:
     if isinstance(error, json.JSONDecodeError):
         return ConfigError(f"{target.endpoint} does not answer as a Hub does. Correct {target.key}.endpoint.")
     if isinstance(error, ValueError):
-        return ConfigError(f"{target.key}: {_clean(str(error), target)}")
+        return ConfigError(f"{target.key}: {clean(str(error), target.token)}")
     if isinstance(error, RuntimeError):  # hf_xet's storage client has no finer class
-        reasons = ": ".join(str(each) for each in _chain(error))
-        return PassingFault(f"The storage of {target.endpoint} failed: {_clean(reasons, target)}")
+        reasons = ": ".join(str(each) for each in chain(error))
+        return PassingFault(f"The storage of {target.endpoint} failed: {clean(reasons, target.token)}")
     return None
 
 
 def _of_status(error: object, target: Target) -> Espnet3Error:
     response = error.response  # type: ignore[attr-defined]
     status, repo = int(response.status_code), target.repo
-    said = _clean(response.headers.get("X-Error-Message") or getattr(error, "server_message", None) or "", target)
+    said = clean(response.headers.get("X-Error-Message") or getattr(error, "server_message", None) or "", target.token)
     reason = f"({status}{': ' + said.rstrip('.') if said else ''})"
     if status in PASSING:
         return PassingFault(
@@ -123,12 +123,13 @@ def _wait(response: object) -> float | None:
     return float(given) if given.replace(".", "", 1).isdecimal() else None
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it came from, the newest first."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
-def _clean(text: str, target: Target) -> str:
-    shown = redact(" ".join(text.split()), environment_secrets() | ({target.token} if target.token else set()))
-    return shown[:500]
+def clean(text: str, token: str | None = None) -> str:
+    """A line to be shown, of a text that may hold secrets."""
+    return redact(" ".join(text.split()), environment_secrets() | ({token} if token else set()))[:500]

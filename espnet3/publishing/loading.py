@@ -39,8 +39,9 @@ def load(
         trust_code: run the recipe's own code where the pack has any.
 
     Raises:
-        ConfigError: an argument is wrong, or what the backend needs is not installed.
-        DataError: there is no such model, or it is damaged or of a newer version.
+        ConfigError: an argument is wrong, what the backend needs is not installed, or the Hub has no such model or does
+            not open it.
+        DataError: there is no such folder, or the model is damaged or of a newer version.
         TryAgain: the Hub cannot be reached.
     """
     if backend not in BACKENDS:
@@ -57,7 +58,8 @@ def find_pack(model: str | Path, revision: str | None = None) -> Path:
     """The folder of a model, downloaded where it is on the Hub.
 
     Raises:
-        DataError: there is neither such a folder nor such a repository.
+        ConfigError: the Hub has no such repository, or does not open it.
+        DataError: there is no such folder, and the name is none of a repository.
         TryAgain: the Hub cannot be reached.
     """
     folder = Path(model)

@@ -128,12 +128,10 @@ class Repository:
         }
 
     def _api(self) -> "HfApi":
-        """A client whose requests end; huggingface_hub's own wait for ever, and it makes its session anew at times."""
-        from huggingface_hub import HfApi, get_session
-        from huggingface_hub.utils.tqdm import disable_progress_bars
+        """A client whose requests end; huggingface_hub makes its session anew at times."""
+        from huggingface_hub import HfApi
 
-        disable_progress_bars()
-        get_session().timeout = self.settings.timeout_seconds
+        limit_waiting(self.settings.timeout_seconds)
         return HfApi(endpoint=self.endpoint, token=self.token)
 
 
@@ -145,6 +143,15 @@ def set_endpoint(endpoint: str | None) -> None:
     # They write whole addresses, and those of a Hub's storage carry signatures.
     for name in ("huggingface_hub", "httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def limit_waiting(seconds: float) -> None:
+    """Let each request of huggingface_hub end after `seconds` without an answer, where its own wait for ever."""
+    from huggingface_hub import get_session
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    disable_progress_bars()
+    get_session().timeout = seconds
 
 
 def find_token(key: str) -> str:
