@@ -26,6 +26,9 @@ TIMING = {
     "utterances": 3,
     "device": "cpu",
 }
+ABOUT = {"recipe": "digits/asr", "git_commit": "ab", "versions": {"torch": "2.9"}}
+CARD = "Recipe `digits/asr` with `ASRSystem`, espnet3 0.1.0, commit `ab`, seed 1.\n"
+SUMS = "01  meta.json\n02  model.safetensors\n"
 REPORT = '<h1>WER</h1><section aria-labelledby="speed">3 s</section><p>12.5</p>'
 LOG = """\
 2026-11-23 23:41:07,090 INFO espnet3.utils.logging_utils: train on a (Linux), 2 processors
@@ -57,6 +60,9 @@ def make(folder: Path) -> Path:
     write(folder / "exp/greedy/unseen/timing.json", json.dumps(TIMING))
     write(folder / "exp/greedy/report.html", REPORT)
     write(folder / "exp/train.log", LOG)
+    write(folder / "exp/model_pack/meta.json", json.dumps(ABOUT))
+    write(folder / "exp/demo_pack/model/README.md", CARD)
+    write(folder / "exp/model_pack/SHA256SUMS", SUMS)
     (folder / "exp/averaged.safetensors").write_bytes(bytes(64))
     state = {"model": {"w": torch.tensor([1.0, float("nan")])}, "state": {"loss": float("nan"), "step": 3}}
     torch.save(state, folder / "exp/last.ckpt")
@@ -145,6 +151,9 @@ SEEN = {
     "a line of the log": (changed("exp/train.log", "2.91", "2.92"), "exp/train.log"),
     "a level in the log": (changed("exp/train.log", "INFO espnet3.comp", "ERROR espnet3.comp"), "exp/train.log"),
     "a version in the log": (changed("exp/train.log", "python 3.11", "python 3.12"), "exp/train.log"),
+    "a word of a pack": (changed("exp/model_pack/meta.json", "digits", "an4"), ".recipe digits/asr is not an4/asr"),
+    "a word of its card": (changed("exp/demo_pack/model/README.md", "seed 1", "seed 2"), "model/README.md"),
+    "a sum of a pack": (changed("exp/model_pack/SHA256SUMS", "02  ", "03  "), "model_pack/SHA256SUMS: [0]"),
     "a value of TensorBoard's": (smallest_change_of_an_event, "exp/tensorboard/events.out.tfevents"),
     "a file that is gone": (remove, "only on the left: data/train.jsonl"),
     "a file that is new": (add, "only on the right: exp/greedy/unseen/.owner"),
@@ -175,6 +184,9 @@ OVERLOOKED = {
     "seconds in the log": changed("exp/train.log", "18.3 s", "9.1 s"),
     "the machine": changed("exp/train.log", "on a (Linux), 2", "on b (Linux), 8"),
     "the command": changed("exp/train.log", "python run.py", "python -m stages.train"),
+    "where a pack was made": changed("exp/model_pack/meta.json", "2.9", "2.10"),
+    "the commit in its card": changed("exp/demo_pack/model/README.md", ", commit `ab`", ""),
+    "the sum of what says so": changed("exp/model_pack/SHA256SUMS", "01  ", "04  "),
     "progress": changed("exp/train.log", "3/6 (50%), 0.25/s, 12 s left", "4/6 (67%), 0.5/s, 4 s left"),
     "the name of the events": later_event,
 }

@@ -72,6 +72,21 @@ def _timing(content: bytes) -> Any:
     return timing | {name: sorted(timing[name]) if isinstance(timing[name], dict) else None for name in measured}
 
 
+def _about_pack(content: bytes) -> Any:
+    """What a pack says of itself, without what was installed and checked out where it was made."""
+    about = json.loads(content)
+    return about | dict.fromkeys(("versions", "git_commit"))
+
+
+def _card(content: bytes) -> str:
+    return re.sub(r", commit `[^`]*`", "", content.decode())
+
+
+def _sums(content: bytes) -> list[str]:
+    """All but that of meta.json, which says where the pack was made."""
+    return [line for line in content.decode().splitlines() if not line.endswith("  meta.json")]
+
+
 def _report(content: bytes) -> str:
     text, sections = re.subn(r'<section aria-labelledby="speed">.*?</section>', "", content.decode(), flags=re.DOTALL)
     return f"{sections} {text}"
@@ -141,6 +156,9 @@ _RULES: dict[str, Callable[[bytes], Any]] = {
     r"\.done/.+\.json": _record,
     r".*/timing\.json": _timing,
     r".*/report\.html": _report,
+    r"model(_pack)?/meta\.json": _about_pack,
+    r"model(_pack)?/README\.md": _card,
+    r"model(_pack)?/SHA256SUMS": _sums,
     r".*/.*\.ckpt": _checkpoint,
     r".*/.*\.log": _log,
     r".*/(?P<name>events\.out\.tfevents)\..+": _events,

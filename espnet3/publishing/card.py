@@ -3,6 +3,7 @@
 `pack_model` calls it. Every number stands in metrics.json or meta.json; nothing is written down twice by hand.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,21 +17,24 @@ NAMES = {"wer": "WER", "cer": "CER"}
 Results = Mapping[str, Mapping[str, Any]]
 About = Mapping[str, Any]
 
+METHODS = {"wer": "word error rate (WER)", "cer": "character error rate (CER)"}
 _USAGE = """## Use
 
-With espnet3 and its extra `infer` installed (`publish`, too, to get the model from the Hub):
+Install espnet3 {version} from its source with `pip install ".[infer]"`, or `".[infer,publish]"` to get models from the
+Hub, too. Then:
 
 ```python
 import espnet3
 
 model = espnet3.load("{name}")
-print(model("speech.wav"))               # a file
-print(model(samples, 16000))             # an array of samples and its rate
-print(model(["one.wav", "two.wav"]))     # several
+print(model("speech.wav"))  # a file
+print(model(samples, {rate}))  # an array of samples and its rate
+print(model(["one.wav", "two.wav"]))  # several
 ```
 
-or `python -m espnet3.transcribe {name} speech.wav`. The model takes audio of {rate} Hz; other audio is resampled.
-Loading it runs no code of this repository{code}, and checks every file against `SHA256SUMS`.
+or `python -m espnet3.transcribe {name} speech.wav`. The model takes speech of one channel at {rate} Hz; other audio is
+mixed down and resampled. Loading it runs no code of this repository{code}, and checks every file but this card against
+`SHA256SUMS`.
 """
 
 
@@ -96,25 +100,36 @@ def _index(settings: PublicationConfig, about: About, results: Results) -> Itera
 def _sections(settings: PublicationConfig, about: About, results: Results) -> Iterator[str]:
     asked = settings.pack_model
     yield f"# {about['title']}\n\n{asked.description}"
-    yield _results_section(results)
+    yield _results_section(about, results)
     name = settings.upload_model.repo or "path/to/this/folder"
     code = " (but its recipe's own, where you load it with `trust_code=True`)" if asked.code else ""
-    yield _USAGE.format(name=name, rate=about["sample_rate"], code=code) + _example(about) + _onnx(about, name)
+    yield _usage(about, name, code) + _example(about) + _onnx(about, name)
     yield f"## Training data\n\n{asked.data}" if asked.data else ""
     yield f"## Limits\n\n{asked.limits}" if asked.limits else ""
     yield _origin(about)
     yield _licence(settings)
 
 
-def _results_section(results: Results) -> str:
+def _usage(about: About, name: str, code: str) -> str:
+    return _USAGE.format(version=about["espnet3"], rate=about["sample_rate"], name=name, code=code)
+
+
+def _results_section(about: About, results: Results) -> str:
     rows = [row for test_set, scores in results.items() for row in _rows(test_set, scores)]
     if not rows:
         return ""
     intervals = sorted(
         {str(scores[f"{m}_interval"]) for scores in results.values() for m in METRICS if f"{m}_interval" in scores}
     )
+    measured = [name for metric, name in METHODS.items() if any(metric in scores for scores in results.values())]
+    lead = f"In per cent; the lower the {' and '.join(measured)}, the better. Decoded with {_decoder(about)}."
     table = "\n".join(["| test set | utterances | metric | % | interval |", "|---|---|---|---|---|", *rows])
-    return f"## Results\n\n{table}\n\nIntervals: {'; '.join(intervals)}. All values are in `metrics.json`."
+    return f"## Results\n\n{lead}\n\n{table}\n\nIntervals: {'; '.join(intervals)}. All values are in `metrics.json`."
+
+
+def _decoder(about: About) -> str:
+    words = re.findall("[A-Z][a-z]*", str(about["decoder"]).rpartition(".")[2])
+    return f"the {' '.join(words).lower()}" if words else "its decoder"
 
 
 def _rows(test_set: str, scores: Mapping[str, Any]) -> Iterator[str]:
@@ -140,7 +155,14 @@ def _onnx(about: About, name: str) -> str:
     onnx = about.get("onnx")
     if not onnx:
         return ""
-    lines = ["", "### Without torch", "", "```python"]
+    lines = [
+        "",
+        "### Without torch",
+        "",
+        "ONNX Runtime runs these files; the extra `demo` has it, and no torch.",
+        "",
+        "```python",
+    ]
     backends = {"float32": "onnx", "int8": "onnx-int8"}
     lines += [f'model = espnet3.load("{name}", backend="{backends[precision]}")' for precision in onnx]
     lines += ["```", "", "| file | MB | hypotheses that differ from torch's | WER, % (torch) |", "|---|---|---|---|"]
@@ -156,9 +178,10 @@ def _origin(about: About) -> str:
     members = len(checkpoint.get("members", []))
     averaged = f", the mean of the {members} best checkpoints" if members > 1 else ""
     system = about["system"].rpartition(".")[2] or "its System"
+    commit = f", commit `{about['git_commit']}`" if about["git_commit"] != "unknown" else ""
     return (
         f"## Origin\n\n{about['parameters'] / 1e6:.2f} million parameters{averaged}. Recipe `{about['recipe']}` "
-        f"with `{system}`, espnet3 {about['espnet3']}, commit `{about['git_commit']}`, seed {about['seed']}; "
+        f"with `{system}`, espnet3 {about['espnet3']}{commit}, seed {about['seed']}; "
         "`meta.json` has the versions of all that took part, `inference.yaml` the model and its decoder."
     )
 
@@ -166,8 +189,8 @@ def _origin(about: About) -> str:
 def _licence(settings: PublicationConfig) -> str:
     asked = settings.pack_model
     where = ", see [LICENSE](LICENSE)" if asked.licence_file else ""
-    named = "under terms of its own" if asked.licence == "other" else asked.licence
-    return f"## Licence\n\nThe weights: {named}{where}."
+    named = "under terms of their own" if asked.licence == "other" else f"under `{asked.licence}`"
+    return f"## Licence\n\nThe weights are {named}{where}."
 
 
 __all__ = ["card", "eval_results"]

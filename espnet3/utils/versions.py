@@ -3,6 +3,7 @@
 Fingerprints, log heads and the run config ask here; nothing in it imports what it names.
 """
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -43,11 +44,14 @@ def installed_versions() -> dict[str, str]:
 
 
 def git_commit(folder: Path) -> str:
-    """Commit of the checkout around `folder`, with ` (dirty)` where tracked files differ; `unknown` outside of one."""
+    """Commit of the checkout around `folder`, with ` (dirty)` where tracked files differ.
+
+    Outside of a checkout it is the commit that ESPNET3_COMMIT names, as the images do; `unknown` where none does.
+    """
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=GIT_SECONDS)
+        described = subprocess.run(command, capture_output=True, text=True, check=True, timeout=GIT_SECONDS).stdout
     except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    commit, dash, _ = done.stdout.strip().partition("-dirty")
+        described = os.environ.get("ESPNET3_COMMIT") or "unknown"
+    commit, dash, _ = described.strip().partition("-dirty")
     return f"{commit} (dirty)" if dash else commit

@@ -41,7 +41,9 @@ def test_an_image_says_how_it_runs(image: str) -> None:
     assert settings["Entrypoint"] == ["tini", "--", "python", "-m", "stages"]
     assert settings["StopSignal"] == "SIGTERM"
     assert settings["Labels"]["org.opencontainers.image.version"] == version()
-    assert re.match(r"[0-9a-f]{40}", settings["Labels"]["org.opencontainers.image.revision"])
+    commit = settings["Labels"]["org.opencontainers.image.revision"]
+    assert re.match(r"[0-9a-f]{40}", commit)
+    assert f"ESPNET3_COMMIT={commit}" in settings["Env"]
 
 
 @pytest.mark.parametrize("image", NAMES)
