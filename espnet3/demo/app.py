@@ -10,7 +10,7 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import espnet3
 from espnet3.demo.listener import Listener
@@ -128,13 +128,12 @@ def make_page(settings: DemoSettings, folder: Path, listener: Listener) -> "Bloc
     """What the browser shows."""
     import gradio
 
-    def transcribe(recording: str | None) -> tuple[str, str, str]:
-        if recording is None:
-            raise gradio.Error("Record something or choose a file first.", print_exception=False)
-        try:
-            heard = listener.hear(Path(recording))
-        except Espnet3Error as error:
-            raise gradio.Error(str(error), print_exception=False) from None
+    def check(recording: str | None) -> dict[str, Any]:
+        problem = listener.problem(Path(recording)) if recording else "Record something or choose a file first."
+        return gradio.validate(problem is None, problem or "")
+
+    def transcribe(recording: str) -> tuple[str, str, str]:
+        heard = listener.hear(Path(recording))
         return heard.text, heard.timing, heard.details
 
     page: Blocks = gradio.Blocks(
@@ -158,7 +157,10 @@ def make_page(settings: DemoSettings, folder: Path, listener: Listener) -> "Bloc
                 text = gradio.Textbox(label="Transcript", lines=3, elem_id="transcript", buttons=["copy"])
                 timing = gradio.Markdown(elem_id="timing")
         details = gradio.HTML(elem_id="details")
-        button.click(transcribe, inputs=[audio], outputs=[text, timing, details], api_name="transcribe")
+        # A validator's answer is shown at the recording; an error of the function would be written over every result.
+        button.click(
+            transcribe, inputs=[audio], outputs=[text, timing, details], api_name="transcribe", validator=check
+        )
     return page
 
 

@@ -68,6 +68,12 @@ def keep(browser: Browser, name: str, tmp_path: Path) -> None:
     browser.screenshot(folder / f"{name}.png")
 
 
+def marked_as_wrong(browser: Browser) -> bool:
+    """Whether gradio writes `Error` over a result that there is not."""
+    boxes = "['#transcript', '#timing', '#details'].map(id => document.querySelector(id)?.innerText ?? '')"
+    return bool(browser.run(f"return {boxes}.some(text => text.includes('Error'))"))
+
+
 def test_a_chosen_file_is_transcribed(browser: Browser, server: str, demo: Path, tmp_path: Path) -> None:
     recording = demo / "examples/test-000.wav"
     expected = espnet3.load(demo / "model", backend="onnx")(recording)
@@ -87,6 +93,7 @@ def test_nothing_chosen_is_told_so(browser: Browser, server: str, tmp_path: Path
     browser.click("#transcribe")
     browser.wait(lambda: "choose a file first" in browser.run("return document.body.innerText"), "the message")
     keep(browser, "nothing-chosen", tmp_path)
+    assert not marked_as_wrong(browser)
 
 
 def test_what_is_no_audio_is_told_so(browser: Browser, server: str, tmp_path: Path) -> None:
@@ -97,6 +104,22 @@ def test_what_is_no_audio_is_told_so(browser: Browser, server: str, tmp_path: Pa
     browser.click("#transcribe")
     browser.wait(lambda: "no readable audio" in browser.run("return document.body.innerText"), "the message")
     assert "/tmp" not in browser.run("return document.body.innerText")
+    keep(browser, "no-audio", tmp_path)
+    assert not marked_as_wrong(browser)
+
+
+def test_after_a_refusal_another_recording_is_transcribed(
+    browser: Browser, server: str, demo: Path, tmp_path: Path
+) -> None:
+    browser.open(server)
+    browser.click("#transcribe")
+    browser.wait(lambda: "choose a file first" in browser.run("return document.body.innerText"), "the message")
+    browser.type("#speech input[type=file]", str(demo / "examples/test-000.wav"))
+    browser.find("#speech #waveform, #speech audio, #speech .waveform-container")
+    browser.click("#transcribe")
+    browser.find("#details svg rect")
+    keep(browser, "after-a-refusal", tmp_path)
+    assert "choose a file first" not in browser.run("return document.body.innerText")
 
 
 def test_the_microphone_is_transcribed(browser: Browser, server: str, tmp_path: Path) -> None:
