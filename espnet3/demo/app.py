@@ -130,7 +130,8 @@ def make_page(settings: DemoSettings, folder: Path, listener: Listener) -> "Bloc
 
     def check(recording: str | None) -> dict[str, Any]:
         problem = listener.problem(Path(recording)) if recording else "Record something or choose a file first."
-        return gradio.validate(problem is None, problem or "")
+        answer: dict[str, Any] = gradio.validate(problem is None, problem or "")
+        return answer
 
     def transcribe(recording: str) -> tuple[str, str, str]:
         heard = listener.hear(Path(recording))

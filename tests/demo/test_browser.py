@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -13,6 +14,9 @@ import pytest
 
 import espnet3
 from espnet3.demo.settings import HEALTH_PATH
+from images import sandbox
+from images.catalog import Variant, version
+from images.engine import Engine, works
 from tests.demo.browser import Browser, browsing, missing
 
 pytestmark = [
@@ -26,6 +30,15 @@ SCREENSHOT = os.environ.get("ESPNET3_SCREENSHOTS")
 """Folder in which to keep what was seen."""
 
 
+IMAGE = Variant(version()).reference("demo")
+
+
+def container_engine() -> str:
+    """The program that has the demo's image and runs it on this machine's network; empty where there is none."""
+    names = (name for name in ("docker", "podman") if works(name) and Engine(name).has(IMAGE))
+    return next(names, "")
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
@@ -35,8 +48,14 @@ def free_port() -> int:
 def server(demo: Path) -> Iterator[str]:
     """The demo's own process, started as a Space and the image start it, and stopped as they stop it."""
     port = free_port()
-    command = [sys.executable, "-m", "espnet3.demo.app", str(demo), "--port", str(port)]
-    process = subprocess.Popen(command, cwd=demo)
+    with serving([sys.executable, "-m", "espnet3.demo.app", str(demo), "--port", str(port)], demo, port) as address:
+        yield address
+
+
+@contextmanager
+def serving(command: list[str], folder: Path, port: int) -> Iterator[str]:
+    """The address of a server that runs while the block does."""
+    process = subprocess.Popen(command, cwd=folder)
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(600):
@@ -75,6 +94,26 @@ def marked_as_wrong(browser: Browser) -> bool:
 
 
 def test_a_chosen_file_is_transcribed(browser: Browser, server: str, demo: Path, tmp_path: Path) -> None:
+    transcribe_a_file(browser, server, demo)
+    keep(browser, "transcript", tmp_path)
+
+
+def test_the_container_transcribes_a_chosen_file(browser: Browser, demo: Path, tmp_path: Path) -> None:
+    engine, port = container_engine(), free_port()
+    if not engine:
+        pytest.skip("needs docker or podman, and the image of the demo: make images")
+    demo.parent.chmod(0o755)
+    command = ("tini", "-s", "--", "python", "-m", "espnet3.demo.app", sandbox.MOUNT, "--port", str(port))
+    options = sandbox.engine_options(engine, sandbox.Task(command, demo))
+    assert "--read-only" in options
+    options[options.index("none")] = "host"  # the browser is here
+    with serving([engine, *options, IMAGE, *command[1:]], demo, port) as address:
+        transcribe_a_file(browser, address, demo)
+        keep(browser, "container", tmp_path)
+
+
+def transcribe_a_file(browser: Browser, server: str, demo: Path) -> None:
+    """Choose a recording, read the transcript, and see that the page calls nobody else."""
     recording = demo / "examples/test-000.wav"
     expected = espnet3.load(demo / "model", backend="onnx")(recording)
     browser.open(server)
@@ -84,7 +123,6 @@ def test_a_chosen_file_is_transcribed(browser: Browser, server: str, demo: Path,
     assert browser.wait(lambda: transcript(browser), "the transcript") == expected
     browser.find("#details svg rect")
     assert "ONNX Runtime" in browser.run("return document.querySelector('#timing').innerText")
-    keep(browser, "transcript", tmp_path)
     assert [each for each in browser.addresses() if not each.startswith((server, *OF_THE_BROWSER))] == []
 
 

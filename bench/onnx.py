@@ -1,0 +1,91 @@
+"""The ONNX models of a pack beside eager torch, and how long a pack takes from the shell to its first transcript.
+
+`bench.stages` has trained the model, for a few epochs, which is enough: speed does not ask what the weights are. The
+speeds are measured in a process of its own: `python -m bench.onnx PACK MANIFEST FILE`.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.figure import Figure
+from bench.process import run_python
+from bench.stages import run_stage
+
+BACKENDS = {"torch": 6.0, "onnx": 1.5, "onnx-int8": 1.5}
+"""Seconds that each may take to the first transcript."""
+BATCH = 16
+"""Utterances, which is eager torch's better case: ONNX decodes one at a time."""
+ROUNDS = 3
+UTTERANCES = 130
+
+
+def measure(recipe: Path) -> list[Figure]:
+    """Pack the model of a recipe that was trained, and compare its backends on the test set."""
+    name, pack = recipe.parent.name, recipe / "exp" / "bench" / "model_pack"
+    run_stage(recipe, "pack_model")
+    manifest = max((recipe / "data").glob("*test*.jsonl"), key=lambda path: path.stat().st_size)
+    recording = recipe / "recording.wav"
+    write_recording(manifest, recording)
+    first = {backend: first_transcript(pack, recording, backend) for backend in BACKENDS}
+    speeds = recipe / "speeds.json"
+    run_python(["-m", "bench.onnx", str(pack), str(manifest), str(speeds)])
+    found = json.loads(speeds.read_text(encoding="utf-8"))
+    return [
+        *(Figure(f"{name}: to the first transcript, {key}", first[key], "s", BACKENDS[key], "less") for key in first),
+        Figure(f"{name}: decoding, eager torch, one thread", found["torch"], "x real time"),
+        Figure(f"{name}: decoding, ONNX by eager torch", found["onnx"] / found["torch"], "x", 2),
+        Figure(f"{name}: decoding, ONNX in 8 bits by eager torch", found["onnx-int8"] / found["torch"], "x", 2),
+    ]
+
+
+def first_transcript(pack: Path, recording: Path, backend: str) -> float:
+    """Seconds of a fresh process that loads a pack and transcribes one recording; the median of some."""
+    command = ["-m", "espnet3.transcribe", str(pack), str(recording), "--backend", backend]
+    return sorted(run_python(command).seconds for _ in range(ROUNDS))[ROUNDS // 2]
+
+
+def write_recording(manifest: Path, path: Path) -> None:
+    """The first utterance as a file of its own."""
+    import soundfile
+
+    from espnet3.components.data.audio import read_audio
+    from espnet3.components.data.manifest import Manifest
+
+    corpus = Manifest.read(manifest)
+    soundfile.write(path, *read_audio(corpus[0], corpus.root))
+
+
+def compare(pack: Path, manifest: Path) -> dict[str, float]:
+    """Seconds of audio that each backend decodes per second, on one thread, from samples to text."""
+    import torch
+
+    import espnet3
+    from espnet3.components.data.dataset import ManifestDataset
+
+    torch.set_num_threads(1)
+    dataset = ManifestDataset(str(manifest))
+    samples = [dataset[index] for index in range(min(UTTERANCES, len(dataset)))]
+    seconds = sum(len(sample["audio"]) / sample["sample_rate"] for sample in samples)
+    batches = [samples[first : first + BATCH] for first in range(0, len(samples), BATCH)]
+    decoders = {name: espnet3.load(pack, backend=name, device="cpu").recogniser.decode for name in BACKENDS}
+    # In turn, so that what else the machine does meets all of them.
+    rounds = [{name: timed(decode, batches) for name, decode in decoders.items()} for _ in range(ROUNDS + 1)]
+    return {name: seconds / float(np.min([each[name] for each in rounds[1:]])) for name in decoders}
+
+
+def timed(work: Callable[[Any], object], items: Iterable[Any]) -> float:
+    """Seconds that work on all items takes."""
+    start = time.perf_counter()
+    for item in items:
+        work(item)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    Path(sys.argv[3]).write_text(json.dumps(compare(Path(sys.argv[1]), Path(sys.argv[2]))), encoding="utf-8")
