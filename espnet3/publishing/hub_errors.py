@@ -16,6 +16,10 @@ PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP statuses that may be gone at the next try."""
 
 
+XET_TOKEN = "/xet-write-token/"  # noqa: S105
+"""Of the address at which a Hub gives the token of Xet's storage; one without Xet knows no such address."""
+
+
 @dataclass(frozen=True)
 class Target:
     """What the messages are about."""
@@ -74,8 +78,13 @@ def _of_class(error: BaseException, target: Target) -> Espnet3Error | None:
         return ConfigError(f"{target.endpoint} does not answer as a Hub does. Correct {target.key}.endpoint.")
     if isinstance(error, ValueError):
         return ConfigError(f"{target.key}: {clean(str(error), target.token)}")
-    if isinstance(error, RuntimeError):  # hf_xet's storage client has no finer class
+    if isinstance(error, RuntimeError | OSError):  # hf_xet's storage client has no finer class
         reasons = ": ".join(str(each) for each in chain(error))
+        if "404" in reasons and XET_TOKEN in reasons:
+            return ConfigError(
+                f"{target.endpoint} has no Xet, the storage that large files go to. Set HF_HUB_DISABLE_XET=1: then "
+                "they go by LFS."
+            )
         return PassingFault(f"The storage of {target.endpoint} failed: {clean(reasons, target.token)}")
     return None
 

@@ -65,7 +65,7 @@ class Hub:
     tokens: dict[str, str] = field(default_factory=lambda: {"hf_writer": "write", "hf_reader": "read"})
     """Token to role."""
     xet: str = ""
-    """Address of a content-addressed storage, where Xet is to be had."""
+    """Address of Xet's storage, where there is one: `local://` and a folder, which hf_xet itself then writes."""
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request."""
@@ -137,13 +137,16 @@ def tree(hub: Hub, request: Request, found: Found) -> Answer:
     head = repo.head(found["revision"]) if repo else None
     if repo is None or head is None:
         return NO_REPO if repo is None else refusal(404, "Invalid rev id", "RevisionNotFound")
-    return Answer([_entry(path, file) for path, file in sorted(head.files.items())])
+    return Answer([_entry(hub, path, file) for path, file in sorted(head.files.items())])
 
 
-def _entry(path: str, file: File) -> dict[str, Any]:
+def _entry(hub: Hub, path: str, file: File) -> dict[str, Any]:
     entry = {"type": "file", "path": path, "size": len(file.content), "oid": file.oid}
     large = {"oid": file.sha256, "size": len(file.content), "pointerSize": 134}
-    return {**entry, "lfs": large} if file.large else entry
+    if not file.large:
+        return entry
+    in_xet = {"xetHash": hub.store.xet[file.sha256]} if file.sha256 in hub.store.xet else {}
+    return {**entry, "lfs": large, **in_xet}
 
 
 def branch(hub: Hub, request: Request, found: Found) -> Answer:

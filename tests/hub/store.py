@@ -75,6 +75,8 @@ class Store:
 
     repos: dict[tuple[str, str], Repo] = field(default_factory=dict)
     large: dict[str, bytes] = field(default_factory=dict)
+    xet: dict[str, str] = field(default_factory=dict)
+    """Names in Xet's storage by those in LFS."""
 
     def apply(self, repo: Repo, branch: str, lines: list[dict[str, Any]]) -> Commit:
         """Make the commit that the lines of a commit request describe."""
