@@ -51,6 +51,13 @@ def index(split: str) -> list[dict[str, str]]:
     return [json.loads(line) for line in (SPEECH / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
+def test_each_unseen_voice_has_an_example_for_the_demo(built: Built) -> None:
+    recipe, _, _ = built
+    first = {entry["speaker"]: float(entry["duration"]) for entry in reversed(index("test"))}
+    found = {path.stem: soundfile.info(path).duration for path in (recipe / "data/examples").iterdir()}
+    assert found == pytest.approx(first, abs=0.001)
+
+
 def test_voices() -> None:
     voices = {split: {entry["speaker"] for entry in index(split)} for split in SPLITS}
 

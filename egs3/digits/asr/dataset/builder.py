@@ -24,7 +24,10 @@ RATE = 8000
 
 @dataclass
 class DigitsBuilder(DatasetBuilder):
-    """`<data_dir>/audio/<voice>.flac` and `<data_dir>/{train,valid,test}.jsonl`, from the files beside this recipe."""
+    """`<data_dir>/audio/<voice>.flac` and `<data_dir>/{train,valid,test}.jsonl`, from the files beside this recipe.
+
+    `<data_dir>/examples/<voice>.flac` are utterances of the test set, one of each voice, for the demo.
+    """
 
     def is_source_prepared(self) -> bool:
         """Whether the package holds its speech."""
@@ -42,8 +45,9 @@ class DigitsBuilder(DatasetBuilder):
         )
 
     def is_built(self) -> bool:
-        """Whether the manifests are there; they are written last."""
-        return all((self.data_dir / f"{split}.jsonl").exists() for split in SPLITS)
+        """Whether the manifests, which are written last, and the examples are there."""
+        made = [*(self.data_dir / f"{split}.jsonl" for split in SPLITS), self.data_dir / "examples"]
+        return all(path.exists() for path in made)
 
     def build(self) -> None:
         """Unpack the speech, then write the manifests.
@@ -54,6 +58,9 @@ class DigitsBuilder(DatasetBuilder):
         voices = sorted({entry["audio"] for entries in index.values() for entry in entries})
         with replacing_dir(self.data_dir / "audio") as folder:
             checksums = {voice: _unpack(voice, folder) for voice in voices}
+        with replacing_dir(self.data_dir / "examples") as folder:
+            for entry in _first_of_each_voice(index["test"]):
+                _cut(entry, self.data_dir / "audio", folder)
         for split in SPLITS:
             write_manifest(self.data_dir / f"{split}.jsonl", (_utterance(entry, checksums) for entry in index[split]))
 
@@ -76,11 +83,32 @@ def _unpack(name: str, folder: Path) -> str:
     """Decode a voice's file into `folder`; the checksum of what was written."""
     import soundfile
 
-    samples, rate = soundfile.read(_speech() / name, dtype="int16")
+    samples, _ = soundfile.read(_speech() / name, dtype="int16")
+    return _write(folder / f"{Path(name).stem}.flac", samples)
+
+
+def _first_of_each_voice(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list({entry["speaker"]: entry for entry in reversed(entries)}.values())
+
+
+def _cut(entry: dict[str, Any], audio: Path, folder: Path) -> None:
+    """Write one utterance as a file of its own, for the demo to try."""
+    import soundfile
+
+    first, count = round(entry["start"] * RATE), round(entry["duration"] * RATE)
+    path = audio / f"{Path(entry['audio']).stem}.flac"
+    samples, _ = soundfile.read(path, dtype="int16", start=first, frames=count)
+    _write(folder / f"{entry['speaker']}.flac", samples)
+
+
+def _write(path: Path, samples: Any) -> str:
+    """Write samples of 16 bits as FLAC; the checksum of the file."""
+    import soundfile
+
     # Into memory first: libsndfile does not say why a file cannot be written, as on a full disk.
     content = BytesIO()
-    soundfile.write(content, samples, rate, format="FLAC", subtype="PCM_16")
-    (folder / f"{Path(name).stem}.flac").write_bytes(content.getvalue())
+    soundfile.write(content, samples, RATE, format="FLAC", subtype="PCM_16")
+    path.write_bytes(content.getvalue())
     return f"sha256:{hashlib.sha256(content.getvalue()).hexdigest()}"
 
 
