@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from espnet3.errors import ConfigError
+from espnet3.utils.recipe import load_recipe
+from espnet3.utils.run_config import RunConfig
 from k8s.containers import Cluster, stage_containers
 from k8s.flags import Args, config_files
 from k8s.images import read_digests
 from k8s.manifests import to_yaml
 from k8s.recipe import read_run_config
 from k8s.rules import check
-from k8s.settings import read_settings
+from k8s.settings import StageSettings, read_settings
 from k8s.values import read_profile
 
 
@@ -29,7 +31,7 @@ def job(args: Args) -> None:
 
     cluster = _cluster(args)
     run = read_run_config(args.recipe, [args.stage], config_files(args))
-    settings = read_settings(args.recipe, run.stages)
+    settings = _settings(args, run)
     container = next(stage_containers(run, settings, cluster))
     request = JobRequest(container, run, cluster, args.merge, args.force)
     sys.stdout.write(to_yaml(build_job(request), args.line))
@@ -68,10 +70,15 @@ def _workflow(args: Args) -> dict[str, Any]:
     stages = [] if "all" in args.stages else args.stages
     run = read_run_config(args.recipe, stages, config_files(args))
     kind: Any = getattr(args, "kind", "Workflow")
-    workflow = build_workflow(run, read_settings(args.recipe, run.stages), _cluster(args), kind)
+    workflow = build_workflow(run, _settings(args, run), _cluster(args), kind)
     if faults := check(workflow):
         raise ConfigError("\n  ".join(["A cluster would refuse this workflow:", *faults]))
     return workflow
+
+
+def _settings(args: Args, run: RunConfig) -> dict[str, StageSettings]:
+    """A part of a recipe is rendered with what the file says of the rest in place."""
+    return read_settings(args.recipe, run.stages, load_recipe(args.recipe).stages)
 
 
 def _cluster(args: Args) -> Cluster:

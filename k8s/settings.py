@@ -36,15 +36,21 @@ class StageSettings(BaseModel):
     shards: int = Field(default=1, ge=1, le=MOST_SHARDS)
 
 
-def read_settings(recipe_dir: Path, stages: Sequence[str]) -> dict[str, StageSettings]:
+def read_settings(recipe_dir: Path, stages: Sequence[str], others: Sequence[str] = ()) -> dict[str, StageSettings]:
     """The settings of each of `stages`, defaults where the file says nothing.
+
+    Args:
+        recipe_dir: the recipe's folder.
+        stages: those whose containers are wanted now.
+        others: further stages that the file may name, as the recipe has them.
 
     Raises:
         ConfigError: the file is malformed, or names an unknown stage or key, or a value is wrong; all faults at once.
     """
     path = recipe_dir / FILE
     content = _load(path) if path.is_file() else {}
-    faults = [fault for key, value in content.items() for fault in _faults(str(key), value, stages)]
+    known = list(dict.fromkeys([*others, *stages]))
+    faults = [fault for key, value in content.items() for fault in _faults(str(key), value, known)]
     if faults:
         raise ConfigError("\n  ".join([f"{path} is wrong:", *faults]))
     return {stage: StageSettings.model_validate(_plain(content.get(stage))) for stage in stages}

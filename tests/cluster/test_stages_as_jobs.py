@@ -15,7 +15,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="session")
 def jobs(chart: Cluster, undisturbed: Digits) -> dict[str, Job]:
-    """Every stage of the same recipe, run as a Job."""
+    """Every stage of the same recipe, run as a Job in a workspace where nothing was made."""
+    install.remove(chart, "tiny")
     return stage_jobs.run(chart, undisturbed, STAGES)
 
 
@@ -40,6 +41,8 @@ def test_each_stage_runs_in_an_image_of_its_own(chart: Cluster, jobs: dict[str, 
         "train": "train",
         "infer": "infer",
         "measure": "measure",
+        "pack_model": "infer",
+        "pack_demo": "publish",
     }
 
 
@@ -72,6 +75,7 @@ def test_a_wrong_config_ends_with_78_and_is_not_tried_again(chart: Cluster, tmp_
 def test_a_pod_deleted_while_it_trains_goes_on_to_the_same_bits(
     chart: Cluster, undisturbed_long: Digits, tmp_path: Path
 ) -> None:
+    install.remove(chart, "long")
     stage_jobs.run(chart, undisturbed_long, STAGES[:3])
     job = stage_jobs.start(chart, undisturbed_long, "train")
     victim = until(lambda: pod_of(chart, job.selector), 60, "a pod that trains")["metadata"]["name"]

@@ -91,6 +91,15 @@ def test_a_job_is_printed_with_its_run_config(recipe: Path, capsys: pytest.Captu
     assert kinds == ["ConfigMap", "Job"]
 
 
+def test_a_part_is_printed_where_workflow_yaml_speaks_of_the_rest(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (recipe / "conf" / "workflow.yaml").write_text("infer: {shards: 3}\n", encoding="utf-8")
+    assert main(["job", str(recipe), "create_dataset", "--profile", "local"]) == 0
+    assert main(["render", str(recipe), "--stages", "train", "--profile", "local"]) == 0
+    assert "infer" not in capsys.readouterr().err
+
+
 def test_flags_for_configs_are_those_of_run_py(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = recipe / "conf" / "other.yaml"
     text = (recipe / "conf" / "training.yaml").read_text(encoding="utf-8")

@@ -20,6 +20,12 @@ def test_without_a_file_all_is_default(tmp_path: Path) -> None:
     assert read_settings(tmp_path, STAGES) == {"train": StageSettings(), "infer": StageSettings()}
 
 
+def test_stages_that_are_not_wanted_now_may_be_named(tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "workflow.yaml").write_text("infer: {shards: 8}\n", encoding="utf-8")
+    assert read_settings(tmp_path, ["train"], STAGES) == {"train": StageSettings()}
+
+
 def test_what_it_says(tmp_path: Path) -> None:
     settings = read(tmp_path, "infer: {shards: 8, cpu: 2}\ntrain: {image: my.registry/own:1, memory: 64Gi, gpu: 4}\n")
     assert settings["infer"] == StageSettings(shards=8, cpu="2")
