@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, TextIO
 
 from tests.hub.faults import Fault, Faults
 from tests.hub.routes import Answer, Hub, Request, refusal
@@ -22,6 +22,8 @@ class HubServer:
     hub: Hub = field(default_factory=Hub)
     faults: Faults = field(default_factory=Faults)
     requests: list[Request] = field(default_factory=list)
+    log: TextIO | None = None
+    """Gets a line for each request."""
 
     def fail(self, status: int, **where: Any) -> None:
         """Answer requests with a fault; see `Fault`."""
@@ -51,7 +53,10 @@ class HubServer:
         early = self.faults.take(request.method, request.path, late=False)
         answer = _failed(early) if early else self.hub.answer(request)
         late = None if early else self.faults.take(request.method, request.path, late=True)
-        return _failed(late) if late else answer
+        answer = _failed(late) if late else answer
+        if self.log:
+            print(request.method, request.path, answer.status if answer else "cut", file=self.log, flush=True)
+        return answer
 
 
 def _failed(fault: Fault) -> Answer | None:
@@ -62,11 +67,11 @@ def _failed(fault: Fault) -> Answer | None:
 
 
 @contextmanager
-def serving() -> Iterator[HubServer]:
-    """A Hub on a free port of loopback."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+def serving(host: str = "127.0.0.1", port: int = 0, log: TextIO | None = None) -> Iterator[HubServer]:
+    """A Hub at an address of this machine, on a free port where it is 0."""
+    with ThreadingHTTPServer((host, port), _Handler) as server:
         server.daemon_threads = True
-        hub = HubServer(f"http://127.0.0.1:{server.server_port}")
+        hub = HubServer(f"http://{host}:{server.server_port}", log=log)
         server.hub = hub  # type: ignore[attr-defined]
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
@@ -86,7 +91,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         hub: HubServer = self.server.hub  # type: ignore[attr-defined]
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(self.command, self.path, headers, self._body(), hub.address)
+        # Its own address as the client knows it: a Hub at 0.0.0.0 has several.
+        base = f"http://{headers['host']}" if "host" in headers else hub.address
+        request = Request(self.command, self.path, headers, self._body(), base)
         answer = hub.answer(request)
         if answer is None:
             self.close_connection = True
