@@ -5,7 +5,7 @@
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from espnet3.errors import ConfigError
@@ -15,18 +15,20 @@ from images.engine import Engine
 log = logging.getLogger(__name__)
 
 
-def push(engine: Engine, variant: Variant, registry: str, images: Iterable[str]) -> dict[str, str]:
+def push(engine: Engine, variant: Variant, registry: str, images: Collection[str]) -> dict[str, str]:
     """Push the named images; returns image -> reference by digest.
 
     Raises:
-        ConfigError: an image is not built.
+        ConfigError: no registry is named, or an image is not built; nothing was pushed.
     """
+    if not registry:
+        raise ConfigError("no registry is named: `make push REGISTRY=registry.example.org/speech` pushes there.")
+    for image in images:
+        if not engine.has(variant.reference(image)):
+            raise ConfigError(f"{engine.name} has no image {variant.reference(image)}: run `make images` first.")
     pushed = {}
     for image in images:
-        reference = variant.reference(image)
-        if not engine.has(reference):
-            raise ConfigError(f"{engine.name} has no image {reference}: run `make images` first.")
-        digest = engine.push(reference, variant.reference(image, registry))
+        digest = engine.push(variant.reference(image), variant.reference(image, registry))
         pushed[image] = f"{registry}/espnet3-{image}@{digest}"
         log.info("%s", pushed[image])
     return pushed

@@ -33,9 +33,23 @@ def test_another_version_or_place_starts_anew(tmp_path: Path, variant: Variant, 
     assert read(file)["images"] == {"train": "x"}
 
 
-def test_an_image_that_is_not_built_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "podman").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+@pytest.mark.parametrize(
+    ("registry", "said"),
+    [
+        ("r", "podman has no image localhost/espnet3-train:1: run `make images` first"),
+        ("", "no registry is named: `make push REGISTRY="),
+    ],
+    ids=["an image that is not built", "no registry"],
+)
+def test_what_is_missing_is_named_before_anything_is_pushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: str, said: str
+) -> None:
+    log = tmp_path / "log"
+    words = f'#!/bin/sh\necho "$1" >> {log}\ncase "$*" in *espnet3-train*) exit 1;; esac\n'
+    (tmp_path / "podman").write_text(words, encoding="utf-8")
     (tmp_path / "podman").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    with pytest.raises(ConfigError, match=r"no image localhost/espnet3-data:1: run `make images` first"):
-        push.push(Engine("podman"), Variant("1"), "r", ["data"])
+    with pytest.raises(ConfigError) as refused:
+        push.push(Engine("podman"), Variant("1"), registry, ["data", "train"])
+    assert said in str(refused.value)
+    assert not log.exists() or "push" not in log.read_text("utf-8")
