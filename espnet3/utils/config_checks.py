@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pydantic import BaseModel, ValidationError
 
-from espnet3.utils.config_utils import HANDED_DOWN, Slots
+from espnet3.utils.config_utils import HANDED_DOWN, Slots, as_plain
 from espnet3.utils.findings import Fault, Finding, Key, describe
 from espnet3.utils.key_checks import find_near_misses
 from espnet3.utils.redaction import environment_secrets, is_secret, redact
@@ -41,7 +41,7 @@ def check_slots(
         stages: the stages to run.
         recipe_dir: where the recipe's `src` and `dataset` are.
     """
-    plain = {slot: _plain(config) for slot, config in slots.items() if config is not None}
+    plain = {slot: as_plain(config) for slot, config in slots.items() if config is not None}
     needed = {slot for stage in stages for slot in system_cls.stage_specs.get(stage, StageSpec()).slots}
     targets = TargetChecks(Path(recipe_dir))
     findings: list[Finding] = []
@@ -54,12 +54,6 @@ def check_slots(
         own = [fault for fault in faults if not fault.key or fault.key[0] not in inherited]
         findings += [_finding(fault, slot, slots) for fault in own]
     return list(dict.fromkeys(findings))
-
-
-def _plain(config: DictConfig) -> dict[str, Any]:
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
 
 
 def _finding(fault: Fault, slot: str, slots: Mapping[str, DictConfig | None]) -> Finding:

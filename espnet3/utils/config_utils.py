@@ -90,6 +90,13 @@ def resolve_config(config: DictConfig, name: str, path: Path | None = None) -> D
     return frozen_copy(OmegaConf.to_container(config, resolve=True))
 
 
+def as_plain(config: DictConfig) -> dict[str, Any]:
+    """The values of a resolved config as plain Python."""
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
 def frozen_copy(plain: Any) -> DictConfig:
     """A config of plain values in which `${` stands for itself: nothing in it is resolved again."""
     return OmegaConf.create(_replaced(copy.deepcopy(plain), _escape))  # type: ignore[no-any-return]

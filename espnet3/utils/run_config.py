@@ -25,15 +25,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
 
 from espnet3.errors import ConfigError
-from espnet3.utils.config_utils import frozen_copy
+from espnet3.utils.config_utils import as_plain, frozen_copy
 from espnet3.utils.files import write_bytes
 from espnet3.utils.findings import describe
 from espnet3.utils.recipe import Recipe
 from espnet3.utils.recipe_files import check_travelling_path, data_sources, read_dataset_modules
+from espnet3.utils.versions import system_name
 
 SCHEMA_VERSION = 1
 """Raised with every added key, which gets a default, so that older run configs load; newer ones are refused."""
@@ -145,31 +146,19 @@ def build_run_config(recipe: Recipe, slots: Mapping[str, DictConfig | None]) -> 
     Raises:
         ConfigError: a `data_src` names a recipe that is not there, or the whole is too large to travel.
     """
-    plain = {slot: _plain(config) for slot, config in slots.items() if config is not None}
+    plain = {slot: as_plain(config) for slot, config in slots.items() if config is not None}
     sources = [source for config in plain.values() for source in data_sources(config)]
     # Three levels up is where egs3 lies for a recipe in egs3/<corpus>/<task>.
     modules = read_dataset_modules(sources, recipe.dir.parents[2:3])
     texts = dict(sorted((dict(recipe.files) | modules).items()))
     run_config = RunConfig(
-        system=_dotted(recipe),
+        system=system_name(recipe.system_cls),
         stages=list(recipe.stages),
         slots=plain,
         recipe=RunRecipe(name=recipe.name, files={name: _file(text) for name, text in texts.items()}),
     )
     _check_size(run_config)
     return run_config
-
-
-def _plain(config: DictConfig) -> dict[str, Any]:
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
-
-
-def _dotted(recipe: Recipe) -> str:
-    module = recipe.system_cls.__module__
-    in_run = module == "__main__" or module.startswith("_recipe_")
-    return f"{'run' if in_run else module}.{recipe.system_cls.__qualname__}"
 
 
 def _file(text: str) -> RecipeFile:
