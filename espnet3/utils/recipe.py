@@ -85,7 +85,7 @@ def load_system(recipe_dir: Path | str, dotted: str) -> type[Any]:
     try:
         names = _execute(run) if module == "run" else vars(importlib.import_module(module))
     except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+        if not is_missing(module, error):
             raise
         raise ConfigError(
             f"The run config names the System {dotted}, but there is no module {module}: it belongs into the recipe's "
@@ -156,13 +156,18 @@ def import_recipe_module(recipe_dir: Path | str, name: str) -> ModuleType:
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
-            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            if not is_missing(name, error):
                 raise
             place = directory / name.replace(".", "/")
             raise ConfigError(
                 f"The recipe {directory} has no module {name}: write {place}/__init__.py or {place}.py, "
                 "or name another module in the config."
             ) from None
+
+
+def is_missing(module: str, error: ModuleNotFoundError) -> bool:
+    """Whether `module` itself, or a package around it, is what was not found, and not something that it imports."""
+    return error.name is not None and f"{module}.".startswith(f"{error.name}.")
 
 
 def _own_modules() -> dict[str, ModuleType]:

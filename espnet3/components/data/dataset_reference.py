@@ -16,7 +16,7 @@ from typing import Any
 from espnet3.components.data.dataset import CombinedDataset, SpeechDataset, TransformedDataset
 from espnet3.errors import ConfigError, DataError
 from espnet3.utils import recipe_files
-from espnet3.utils.recipe import import_recipe_module
+from espnet3.utils.recipe import import_recipe_module, is_missing
 from espnet3.utils.sections import DatasetReference
 
 _CORPUS_AND_SYSTEM = re.compile(r"[\w-]+/[\w-]+")
@@ -71,7 +71,7 @@ def dataset_module(data_src: str | None, recipe_dir: Path, key: str) -> ModuleTy
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+        if not is_missing(name, error):
             raise
         raise ConfigError(
             f"{key}.data_src: there is no module {name} for {data_src!r}. Give <corpus>/<system> of a recipe in egs3, "
