@@ -10,6 +10,7 @@ what is half written (`remove_leftovers`): the old one then has nothing left to 
 """
 
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -115,6 +116,12 @@ def write_bytes(path: Path | str, content: bytes) -> None:
     """Replace `path` by a file that holds `content`."""
     with replacing(path) as beside:
         beside.write_bytes(content)
+
+
+def sha256(path: Path | str) -> str:
+    """Hexadecimal digest of a file's content."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

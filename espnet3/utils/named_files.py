@@ -5,10 +5,11 @@ another. Plain strings are looked at: a string that is the path of a file names 
 experiment's folder names its config and weights.
 """
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from espnet3.utils.files import sha256
 
 WEIGHTS = ("config.yaml", "*.safetensors", "*.onnx", "inference.yaml")
 """What counts of a folder."""
@@ -17,7 +18,7 @@ WEIGHTS = ("config.yaml", "*.safetensors", "*.onnx", "inference.yaml")
 def named_files(node: Any, folder: Path) -> dict[str, str]:
     """sha256 by path of the files that the strings in `node` name, relative to the working directory or to `folder`."""
     files = {file for text in _strings(node) for path in (Path(text), folder / text) for file in _files(path)}
-    return {str(file): _sha256(file) for file in sorted(files)}
+    return {str(file): sha256(file) for file in sorted(files)}
 
 
 def _strings(node: Any) -> Iterator[str]:
@@ -37,8 +38,3 @@ def _files(path: Path) -> list[Path]:
         return [path] if path.is_file() else []
     except OSError:  # a text that is too long for a path
         return []
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from espnet3.errors import ConfigError, DataError, TryAgain
+from espnet3.utils import files
 from espnet3.utils.files import replacing, replacing_dir
 from espnet3.utils.progress import track
 
@@ -81,7 +82,7 @@ def download(url: str, path: Path, sha256: str, key: str) -> None:
     """
     if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
         raise ConfigError(f"{url!r} is no http or https address. Correct it, or set {key} to a file that you have.")
-    if path.is_file() and _digest(path) == sha256:
+    if path.is_file() and files.sha256(path) == sha256:
         return
     with replacing(path) as beside:
         try:
@@ -221,11 +222,6 @@ def _fetch(url: str, path: Path) -> str:
 def _chunks(answer: Any) -> Iterator[bytes]:
     while chunk := answer.read(CHUNK):
         yield chunk
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _cure(key: str) -> str:

@@ -6,7 +6,6 @@ with any number of channels. soundfile (a quarter of a second) and soxr are impo
 Features and augmentation are elsewhere.
 """
 
-import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from espnet3.components.data.manifest import Utterance
 from espnet3.errors import DataError
+from espnet3.utils.files import sha256
 
 Samples = NDArray[np.float32]
 
@@ -110,8 +110,7 @@ def checksum(path: Path) -> str:
         DataError: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        return f"sha256:{sha256(path)}"
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
 
