@@ -1,5 +1,6 @@
 """Run one command in an image the way a cluster runs a stage: a numeric user, a read-only root, no capabilities, no
-network, a memory limit, and the workspace as the one thing that is writable besides /tmp.
+network, a memory limit, and the workspace as the one thing that is writable besides /tmp. Who needs a network gets this
+machine's.
 
 The smoke run and the cold-start benchmark use it. docker and podman run the image themselves; where buildah built it,
 runc runs it on the image's mounted file system, which needs root.
@@ -32,6 +33,7 @@ class Task:
     workspace: Path
     memory: int = 4 << 30  # bytes
     environment: Mapping[str, str] = field(default_factory=dict)
+    network: bool = False
 
 
 def run(engine: Engine, reference: str, task: Task) -> Done:
@@ -57,7 +59,7 @@ def engine_options(program: str, task: Task) -> list[str]:
         "--security-opt",
         "no-new-privileges",
         "--network",
-        "none",
+        "host" if task.network else "none",
     ]
     if program == "podman":  # it asks for more than root may have inside another sandbox
         options += [word for name in ("nofile", "nproc") for word in ("--ulimit", _limit(name))]
@@ -76,7 +78,7 @@ def _limit(name: str) -> str:
 
 def bundle(root: Path, task: Task, environment: list[str], name: str) -> dict[str, Any]:
     """The OCI runtime configuration of the same container, for runc."""
-    namespaces = ("pid", "network", "ipc", "uts", "mount")
+    namespaces = ("pid", "ipc", "uts", "mount", *(() if task.network else ("network",)))
     nothing: list[str] = []
     return {
         "ociVersion": "1.0.2",

@@ -1,7 +1,7 @@
 """Run the digits recipe with every stage in its own container, and compare what it leaves with a run in one process.
 
 `make smoke` calls it. The recipe is the tests' tiny one, and so is the comparer, which has a rule per kind of file
-and leaves nothing out.
+and leaves nothing out. What the upload stages publish goes to the tests' Hub, which listens on loopback alone.
 """
 
 import logging
@@ -16,25 +16,56 @@ from images import sandbox
 from images.catalog import Variant
 from images.engine import Engine
 from stages import container_of
-from tests.egs3.digits_run import STAGES, Digits
+from tests.egs3.digits_run import STAGES, Digits, Done
+from tests.hub.server import HubServer, serving
 from tests.trees import differences, read_tree
 
 log = logging.getLogger(__name__)
 FOLDER = "digits/asr"
 COMMANDS = ("plan", *STAGES)
+UPLOADS = ("upload_model", "upload_demo")
+PUBLICATION = """\
+defaults: [publication, _self_]
+upload_model: {repo: me/digits}
+upload_demo: {repo: me/digits}
+"""
+PUBLISHED = {("model", "me/digits"): "exp/tiny/model_pack", ("space", "me/digits"): "exp/tiny/demo_pack"}
+"""What the Hub has to hold in the end: repository -> folder."""
 
 
 def main(engine: Engine, variant: Variant) -> int:
     """Run the recipe both ways; returns the exit code, 0 where both left the same files."""
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, serving() as hub:
         recipe, workspace = Digits.new(Path(scratch, "recipe")), make_workspace(Path(scratch, "workspace"))
-        (workspace / "run.yaml").write_text(recipe.run("--print_config").stdout, encoding="utf-8")
-        for command in COMMANDS:
-            done = run_stage(engine, variant, command, workspace)
+        recipe.write("conf/published.yaml", PUBLICATION)
+        flags = ("--publication_config", "conf/published.yaml")
+        (workspace / "run.yaml").write_text(recipe.run("--print_config", *flags).stdout, encoding="utf-8")
+        for command in (*COMMANDS, *UPLOADS):
+            done = run_stage(engine, variant, command, workspace, to_reach(hub) if command in UPLOADS else None)
             if done.returncode:
                 log.error("%s ended with %d:\n%s", command, done.returncode, done.stdout)
                 return 1
-        return compare(recipe, workspace / FOLDER)
+        lost = find_unpublished(hub, workspace / FOLDER)
+        hub.reset()
+        ran = run_in_one_process(recipe, flags, hub)
+        return report([*lost, *compare(recipe, ran, workspace / FOLDER)])
+
+
+def to_reach(hub: HubServer) -> dict[str, str]:
+    """The environment in which a stage uploads to this Hub, whatever proxy the machine has."""
+    here = dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1")
+    return {"HF_ENDPOINT": hub.address, "HF_TOKEN": "hf_writer", "HF_HUB_DISABLE_XET": "1", **here}
+
+
+def find_unpublished(hub: HubServer, place: Path) -> list[str]:
+    """What the Hub does not hold as it is in the workspace."""
+    lost = []
+    for (kind, name), folder in PUBLISHED.items():
+        files = {path for path in (place / folder).rglob("*") if path.is_file()}
+        packed = {str(path.relative_to(place / folder)): path.read_bytes() for path in files}
+        if hub.contents(name, kind) != packed:
+            lost.append(f"the Hub's {kind} {name} is not what {folder} holds")
+    return lost
 
 
 def make_workspace(folder: Path) -> Path:
@@ -52,12 +83,13 @@ def run_stage(
 ) -> sandbox.Done:
     """Run one stage, or the plan, in its image's container; the log says what it took.
 
-    `more` is added to the environment.
+    `more` is added to the environment. Only stages that upload have a network.
     """
     words = ("tini", "--", "python", "-m", "stages", command, "--config", f"{sandbox.MOUNT}/run.yaml")
     environment = {"ESPNET3_WORKDIR": f"{sandbox.MOUNT}/{FOLDER}", "OMP_NUM_THREADS": "1", **(more or {})}
     image, start = image_of(command), time.monotonic()
-    done = sandbox.run(engine, variant.reference(image), sandbox.Task(words, workspace, environment=environment))
+    task = sandbox.Task(words, workspace, environment=environment, network=command in UPLOADS)
+    done = sandbox.run(engine, variant.reference(image), task)
     log.info("%s in %s: exit code %d after %.1f s", command, image, done.returncode, time.monotonic() - start)
     return done
 
@@ -67,12 +99,21 @@ def image_of(command: str) -> str:
     return "data" if command == "plan" else container_of(command).image
 
 
-def compare(recipe: Digits, place: Path) -> int:
-    """Run the recipe in one process and say what is different."""
+def run_in_one_process(recipe: Digits, flags: tuple[str, ...], hub: HubServer) -> Done:
+    """The same stages by run.py."""
     start = time.monotonic()
-    ran = recipe.run()
+    ran = recipe.run("--stages", "all", *UPLOADS, *flags, **to_reach(hub))
     log.info("run.py: exit code %d after %.1f s", ran.returncode, time.monotonic() - start)
-    found = differences(*map(read_products, (recipe.folder, place))) if ran.returncode == 0 else [ran.stderr]
+    return ran
+
+
+def compare(recipe: Digits, ran: Done, place: Path) -> list[str]:
+    """What differs between the two trees."""
+    return differences(*map(read_products, (recipe.folder, place))) if ran.returncode == 0 else [ran.stderr]
+
+
+def report(found: list[str]) -> int:
+    """Say what is different; returns the exit code."""
     for line in found:
         log.error("%s", line)
     log.info("the trees are %s", "different" if found else "equal")

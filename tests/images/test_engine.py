@@ -88,3 +88,11 @@ def test_a_container_gets_no_more_than_a_stage_needs() -> None:
     assert linux["resources"]["memory"]["limit"] == task.memory
     writable = [mount["destination"] for mount in document["mounts"] if "ro" not in mount.get("options", ["ro"])]
     assert writable == ["/dev", "/dev/shm", "/tmp", "/workspace"]
+
+
+def test_only_who_asks_for_a_network_has_one() -> None:
+    alone, online = (sandbox.Task(("python", "-V"), Path("/w"), network=asked) for asked in (False, True))
+    assert "--network none" in " ".join(sandbox.engine_options("docker", alone))
+    assert "--network host" in " ".join(sandbox.engine_options("docker", online))
+    namespaces = [sandbox.bundle(Path("/"), task, [], "n")["linux"]["namespaces"] for task in (alone, online)]
+    assert [{"type": "network"} in each for each in namespaces] == [True, False]
