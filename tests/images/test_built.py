@@ -4,9 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
-import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +14,7 @@ from images import archive, push, sandbox, sizes
 from images.catalog import NAMES, ROOT, Variant, version
 from images.engine import Engine
 from images.inside.install import blocks, wanted
+from tests.images import registry
 
 VARIANT = Variant(version())
 BUILT = [image for image in NAMES if VARIANT.key(image).exists()]
@@ -105,43 +103,23 @@ def test_every_image_has_the_entrypoint(image: str, workspace: Path) -> None:
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[str]:
-    program = shutil.which("docker-registry")
-    if not program:
-        pytest.skip("needs docker-registry")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    settings = {
-        "version": 0.1,
-        "storage": {"filesystem": {"rootdirectory": str(tmp_path / "registry")}},
-        "http": {"addr": address},
-    }
-    (tmp_path / "registry.yml").write_text(json.dumps(settings), encoding="utf-8")
-    with (tmp_path / "log").open("wb") as log:
-        server = subprocess.Popen([program, "serve", str(tmp_path / "registry.yml")], stdout=log, stderr=log)
-    try:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", int(address.rpartition(":")[2]))) == 0:
-                    break
-            time.sleep(0.1)
+def address(tmp_path: Path) -> Iterator[str]:
+    if registry.program() is None:
+        pytest.skip(f"needs {registry.NAME}, which is neither installed nor to be had from Debian")
+    with registry.serving(tmp_path) as address:
         yield address
-    finally:
-        server.terminate()
-        server.wait()
 
 
 @needs_buildah
-def test_a_registry_takes_them_and_the_digests_are_written(registry: str, tmp_path: Path) -> None:
-    pushed = push.push(Engine("buildah"), VARIANT, f"{registry}/speech", ["measure"])
-    push.write_digests(VARIANT, f"{registry}/speech", pushed, tmp_path / "digests.json")
+def test_a_registry_takes_them_and_the_digests_are_written(address: str, tmp_path: Path) -> None:
+    pushed = push.push(Engine("buildah"), VARIANT, f"{address}/speech", ["measure"])
+    push.write_digests(VARIANT, f"{address}/speech", pushed, tmp_path / "digests.json")
     name, _, digest = json.loads((tmp_path / "digests.json").read_text("utf-8"))["images"]["measure"].partition("@")
-    assert name == f"{registry}/speech/espnet3-measure"
-    request = urllib.request.Request(f"http://{registry}/v2/speech/espnet3-measure/manifests/{digest}")
+    assert name == f"{address}/speech/espnet3-measure"
+    request = urllib.request.Request(f"http://{address}/v2/speech/espnet3-measure/manifests/{digest}")
     request.add_header("Accept", "application/vnd.oci.image.manifest.v1+json")
     with urllib.request.urlopen(request) as answer:
         layers = json.load(answer)["layers"]
     measured = sum(sizes.measured(VARIANT)["measure"].values())
     assert sum(layer["size"] for layer in layers) == pytest.approx(measured, rel=0.05)
-    assert push.push(Engine("buildah"), VARIANT, f"{registry}/speech", ["measure"]) == pushed
+    assert push.push(Engine("buildah"), VARIANT, f"{address}/speech", ["measure"]) == pushed
