@@ -101,8 +101,9 @@ def image_of(command: str) -> str:
 
 def run_in_one_process(recipe: Digits, flags: tuple[str, ...], hub: HubServer) -> Done:
     """The same stages by run.py."""
+    os.environ.update(to_reach(hub))
     start = time.monotonic()
-    ran = recipe.run("--stages", "all", *UPLOADS, *flags, **to_reach(hub))
+    ran = recipe.run("--stages", "all", *UPLOADS, *flags)
     log.info("run.py: exit code %d after %.1f s", ran.returncode, time.monotonic() - start)
     return ran
 
