@@ -14,6 +14,10 @@ from tests import trees
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "egs3/digits/asr"
 STAGES = ["create_dataset", "train_tokenizer", "collect_stats", "train", "infer", "measure", "pack_model", "pack_demo"]
+ALL_STAGES = [*STAGES[:-1], "upload_model", "pack_demo", "upload_demo"]
+"""Those of a recipe after `Digits.publish`, in their order."""
+REPO = "me/recipe"
+"""Of the model, and of the Space."""
 TRAINING = """\
 defaults: [training, _self_]
 exp_tag: tiny
@@ -64,6 +68,11 @@ class Digits:
         text = (self.folder / name).read_text(encoding="utf-8")
         assert old in text
         self.write(name, text.replace(old, new))
+
+    def publish(self) -> None:
+        """Make the uploads part of every run, to the Hub and with the token that the environment names."""
+        self.edit("conf/publication.yaml", "repo: null", f"repo: {REPO}")
+        self.edit("run.py", '    "pack_demo",\n', '    "upload_model",\n    "pack_demo",\n    "upload_demo",\n')
 
     def start(
         self, *flags: str, python: tuple[str, ...] = (), before: Callable[[], None] | None = None, **env: str
