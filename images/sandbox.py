@@ -2,8 +2,8 @@
 network, a memory limit, and the workspace as the one thing that is writable besides /tmp. Who needs a network gets this
 machine's.
 
-The smoke run and the cold-start benchmark use it. docker and podman run the image themselves; where buildah built it,
-runc runs it on the image's mounted file system, which needs root.
+The smoke run, the cold-start benchmark and the demo's browser test use it. docker and podman run the image themselves;
+where buildah built it, runc runs it on the image's mounted file system, which needs root.
 """
 
 import json
@@ -38,14 +38,22 @@ class Task:
 
 def run(engine: Engine, reference: str, task: Task) -> Done:
     """Run the task in a container of its own and wait for it; its output is captured, both streams as one."""
+    with command(engine, reference, task) as words:
+        return _call(words)
+
+
+@contextmanager
+def command(engine: Engine, reference: str, task: Task) -> Iterator[list[str]]:
+    """What runs the task in a container of its own, while the context lasts; SIGTERM reaches the task."""
     if engine.name in ("docker", "podman"):
-        return _call([engine.name, *engine_options(engine.name, task), reference, *task.command[1:]])
+        yield [engine.name, *engine_options(engine.name, task), reference, *task.command[1:]]
+        return
     with _mounted(engine, reference) as root, tempfile.TemporaryDirectory() as scratch:
         name = f"espnet3-{os.getpid()}-{Path(scratch).name}"
         settings = json.loads(_output([engine.name, "inspect", "--type", "image", reference]))
         document = bundle(root, task, settings["OCIv1"]["config"].get("Env", []), name)
         Path(scratch, "config.json").write_text(json.dumps(document), encoding="utf-8")
-        return _call(["runc", "run", "--bundle", scratch, name])
+        yield ["runc", "run", "--bundle", scratch, name]
 
 
 def engine_options(program: str, task: Task) -> list[str]:
