@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from espnet3.errors import ConfigError, Espnet3Error, TryAgain
-from espnet3.publishing.hub_errors import PASSING, chain, clean
+from espnet3.publishing.hub_errors import chain, clean, is_passing
 from espnet3.publishing.repository import DEFAULT_ENDPOINT, limit_waiting, set_endpoint
 
 TIMEOUT = 30.0
@@ -84,7 +84,7 @@ def _of_status(error: object, asked: _Asked) -> Espnet3Error:
     status = int(response.status_code)
     said = clean(response.headers.get("X-Error-Message") or getattr(error, "server_message", None) or "").rstrip(".")
     reason = f"({status}{': ' + said if said else ''})"
-    if status in PASSING:
+    if is_passing(status):
         return TryAgain(f"{asked.endpoint} could not answer just now {reason}. Try again.")
     gated = response.headers.get("X-Error-Code") == "GatedRepo"
     # The Hub answers 401, too, where there is no such repository and nobody is logged in.

@@ -12,10 +12,6 @@ from dataclasses import dataclass
 from espnet3.errors import ConfigError, Espnet3Error, TryAgain
 from espnet3.utils.redaction import environment_secrets, redact
 
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""HTTP statuses that may be gone at the next try."""
-
-
 XET_TOKEN = "/xet-write-token/"  # noqa: S105
 """Of the address at which a Hub gives the token of Xet's storage; one without Xet knows no such address."""
 
@@ -94,7 +90,7 @@ def _of_status(error: object, target: Target) -> Espnet3Error:
     status, repo = int(response.status_code), target.repo
     said = clean(response.headers.get("X-Error-Message") or getattr(error, "server_message", None) or "", target.token)
     reason = f"({status}{': ' + said.rstrip('.') if said else ''})"
-    if status in PASSING:
+    if is_passing(status):
         return PassingFault(
             f"{target.endpoint} could not answer just now {reason}. Run the stage again.", _wait(response)
         )
@@ -125,6 +121,11 @@ def _cures(target: Target) -> dict[int, str]:
         404: f"{repo} or its revision is not to be found, or the token may not see it {{}}. Correct {key}.repo.",
         413: f"A file is larger than {target.endpoint} takes {{}}. Leave it out of the pack.",
     }
+
+
+def is_passing(status: int) -> bool:
+    """Whether what an HTTP status tells of may be gone at the next try."""
+    return status in (408, 425, 429) or status >= 500
 
 
 def _wait(response: object) -> float | None:

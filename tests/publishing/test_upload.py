@@ -117,6 +117,7 @@ PASSING = [
     pytest.param({"status": 429, "path": "/revision/"}, id="too many requests"),
     pytest.param({"status": 503, "path": "/repos/create"}, id="unavailable when making the repository"),
     pytest.param({"status": 500, "path": "/commit/"}, id="server's fault at the commit"),
+    pytest.param({"status": 520, "path": "/commit/"}, id="a proxy's fault at the commit"),
     pytest.param({"status": 0, "path": "/commit/"}, id="cut before the commit"),
     pytest.param({"status": 0, "path": "/commit/", "late": True}, id="cut after the commit"),
     pytest.param({"status": 502, "path": "/commit/", "late": True}, id="bad gateway after the commit"),
