@@ -20,8 +20,8 @@ About = Mapping[str, Any]
 METHODS = {"wer": "word error rate (WER)", "cer": "character error rate (CER)"}
 _USAGE = """## Use
 
-Install espnet3 {version} from its source with `pip install ".[infer]"`, or `".[infer,publish]"` to get models from the
-Hub, too. Then:
+In the source of ESPnet3 Systems (this pack was made with version {version}), run `pip install ".[infer]"`, or
+`pip install ".[infer,publish]"` to get models from the Hub, too. Then:
 
 ```python
 import espnet3
@@ -159,16 +159,16 @@ def _onnx(about: About, name: str) -> str:
         "",
         "### Without torch",
         "",
-        "ONNX Runtime runs these files; the extra `demo` has it, and no torch.",
+        'ONNX Runtime runs these files; `pip install ".[demo]"` brings it, and no torch.',
         "",
         "```python",
     ]
     backends = {"float32": "onnx", "int8": "onnx-int8"}
     lines += [f'model = espnet3.load("{name}", backend="{backends[precision]}")' for precision in onnx]
-    lines += ["```", "", "| file | MB | hypotheses that differ from torch's | WER, % (torch) |", "|---|---|---|---|"]
+    lines += ["```", "", "| file | MB | texts other than torch's | WER, % | above torch's |", "|---|---|---|---|---|"]
     for each in onnx.values():
         compared = f"{each['differing']} of {each['utterances']}" if "utterances" in each else "not compared"
-        rates = f"{each['wer']:.2f} ({each['wer_torch']:.2f})" if "wer" in each else ""
+        rates = f"{each['wer']:.2f} | {each['wer'] - each['wer_torch']:+.2f}" if "wer" in each else " | "
         lines.append(f"| `{each['file']}` | {each['bytes'] / 1e6:.1f} | {compared} | {rates} |")
     return "\n".join(lines) + "\n"
 
@@ -180,8 +180,9 @@ def _origin(about: About) -> str:
     system = about["system"].rpartition(".")[2] or "its System"
     commit = f", commit `{about['git_commit']}`" if about["git_commit"] != "unknown" else ""
     return (
-        f"## Origin\n\n{about['parameters'] / 1e6:.2f} million parameters{averaged}. Recipe `{about['recipe']}` "
-        f"with `{system}`, espnet3 {about['espnet3']}{commit}, seed {about['seed']}; "
+        f"## Origin\n\nA `{about['model'].rpartition('.')[2]}` of {about['parameters'] / 1e6:.2f} million "
+        f"parameters{averaged}. Recipe `{about['recipe']}` with `{system}`, espnet3 {about['espnet3']}{commit}, "
+        f"seed {about['seed']}; "
         "`meta.json` has the versions of all that took part, `inference.yaml` the model and its decoder."
     )
 

@@ -55,7 +55,7 @@ def pack_model(training_config: DictConfig, publication_config: DictConfig, syst
             config = write_parts(settings, training, exp_dir, pack)
             about = _about(settings, training, exp_dir, system)
             about |= {"sample_rate": build_preprocessor(training).features.sample_rate, "parameters": _parameters(pack)}
-            about["decoder"] = config["recogniser"]["decoder"]["_target_"]
+            about |= {"model": config["model"]["_target_"], "decoder": config["recogniser"]["decoder"]["_target_"]}
             results = _results(settings, pack)
             _write_json(pack / META, about)
             write_sums(pack)

@@ -1,14 +1,17 @@
 """pack_model: what is in a pack, that it is the same every time, and what it refuses to hand over."""
 
 import json
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from espnet3.components.data.scp import read_scp
 from espnet3.errors import ConfigError, DataError
@@ -18,6 +21,7 @@ from tests.publishing.pack.experiment import CONFORMER, make_experiment, tree, w
 
 Experiment = tuple[Path, ASRSystem]
 PACK = Path("exp/pack")
+ROOT = Path(__file__).parents[3]
 
 
 def test_a_pack_holds_what_is_allowed_and_no_more(experiment: Experiment) -> None:
@@ -76,15 +80,25 @@ def test_a_conformer_is_exported_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert about["float32"]["differing"] == 0
 
 
-def test_infer_runs_the_onnx_model_and_writes_the_same(experiment: Experiment) -> None:
-    expected = read_scp(Path("exp/greedy/test/hyp.scp"))
-    system = experiment[1]
-    config = system.inference_config.copy()
+@pytest.mark.parametrize("decoder", ["greedy.GreedyDecoder", "prefix_beam.PrefixBeamDecoder"])
+def test_infer_runs_the_onnx_model_without_torch_and_writes_the_same(experiment: Experiment, decoder: str) -> None:
+    config = experiment[1].inference_config.copy()
+    config.model.decoder = {"_target_": f"espnet3.systems.asr.decoding.{decoder}"}
+    config.inference_dir = "exp/torch"
+    ASRSystem(inference_config=config).infer()
     target = "espnet3.systems.asr.onnx_inference.OnnxRecogniser"
     config.model = {"_target_": target, "pack_dir": "exp/pack", "variant": "float32", "decoder": config.model.decoder}
     config.inference_dir = "exp/onnx"
-    ASRSystem(inference_config=config).infer()
-    assert read_scp(Path("exp/onnx/test/hyp.scp")) == expected
+    OmegaConf.save(config, "onnx.yaml")
+    code = (
+        "import sys; sys.modules['torch'] = None; from omegaconf import OmegaConf\n"
+        "from espnet3.systems.asr.system import ASRSystem\n"
+        "ASRSystem(inference_config=OmegaConf.load('onnx.yaml')).infer()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert read_scp(Path("exp/onnx/test/hyp.scp")) == read_scp(Path("exp/torch/test/hyp.scp"))
 
 
 def test_the_card_has_the_results_and_what_the_hub_reads(experiment: Experiment) -> None:
@@ -104,6 +118,13 @@ def test_the_card_has_the_results_and_what_the_hub_reads(experiment: Experiment)
     assert "Not for words." in card
     [entry] = yaml.safe_load((PACK / ".eval_results/test_wer.yaml").read_text())
     assert entry == {"dataset": {"id": "owner/letters", "task_id": "asr"}, "value": scores["wer"]}
+
+
+def test_the_card_tells_what_8_bits_cost(experiment: Experiment) -> None:
+    about = json.loads((PACK / "meta.json").read_text())["onnx"]["int8"]
+    rates = f"{about['wer']:.2f} | {about['wer'] - about['wer_torch']:+.2f}"
+    row = f"| `model.int8.onnx` | {about['bytes'] / 1e6:.1f} | {about['differing']} of 3 | {rates} |"
+    assert row in (PACK / "README.md").read_text()
 
 
 def test_the_hub_client_reads_the_cards_metadata(experiment: Experiment) -> None:
