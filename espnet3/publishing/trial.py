@@ -1,4 +1,4 @@
-"""Trying a pack before it is published: the lines of its card are run, its ONNX models compared with torch's.
+"""Trying a pack before it is published: what its card tells to run is run, its ONNX models compared with torch's.
 
 `pack_model` calls it. Where neither torch nor onnxruntime is installed, or the test sets are not here, the pack is
 written untried, and its card says nothing of an example.
@@ -8,12 +8,14 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from espnet3.components.data.dataset import Sample
 from espnet3.components.data.dataset_reference import load_test_sets
 from espnet3.errors import ConfigError, DataError
 from espnet3.publishing.loading import load
+from espnet3.publishing.transcriber import SpeechToText
 from espnet3.systems.base.config import Dataset, PublicationConfig
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ def try_pack(settings: PublicationConfig, training: Mapping[str, Any], pack: Pat
     found: dict[str, Any] = {}
     model = load(pack, backend="torch", device="cpu", trust_code=True)
     if sample := next(iter(samples), None):
-        text = model(sample["audio"], sample["sample_rate"])
+        text = _as_on_the_card(model, sample)
         found["example"] = {"utterance": sample["utt_id"], "reference": sample["text"], "hypothesis": text}
         log.info("Tried with %s: %s", sample["utt_id"], text)
     if onnx.export:
@@ -48,6 +50,23 @@ def try_pack(settings: PublicationConfig, training: Mapping[str, Any], pack: Pat
 
         found["onnx"] = export(model, pack, onnx.int8, samples)
     return found
+
+
+def _as_on_the_card(model: SpeechToText, sample: Sample) -> str:
+    """The text of a sample, which the three calls of the card, a file, an array and a list, have to agree on.
+
+    Raises:
+        DataError: they do not.
+    """
+    import soundfile
+
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "speech.wav")
+        soundfile.write(file, sample["audio"], sample["sample_rate"], subtype="FLOAT")
+        texts = [model(file), model(sample["audio"], sample["sample_rate"]), *model([file])]
+    if len(set(texts)) > 1:
+        raise DataError(f"The packed model hears the same recording in several ways: {', '.join(map(repr, texts))}.")
+    return texts[0]
 
 
 class _Samples(Sequence[Sample]):
