@@ -81,7 +81,7 @@ STAGE_SPECS: Mapping[str, StageSpec] = {
     "pack_model": StageSpec(
         slots=("training_config", "publication_config"),
         log_dir="training_config.exp_dir",
-        reads=_in("publication_config", "exp_tag", "pack_model", "model"),
+        reads=_in("publication_config", "exp_tag", "pack_model", "model", "upload_model.repo"),
         ignores=_in("publication_config", "pack_model.pack_dir", "model.exp_dir"),
         after=("train", "measure"),
         inputs=("{training_config.exp_dir}/config.yaml", "{training_config.exp_dir}/averaged.safetensors"),
