@@ -17,8 +17,10 @@ from bench.stages import run_stage
 
 BACKENDS = {"torch": 6.0, "onnx": 1.5, "onnx-int8": 1.5}
 """Seconds that each may take to the first transcript."""
+LARGEST_PACK = 20
+"""MB that a pack may have without its optional files."""
 BATCH = 16
-"""Utterances, which is eager torch's better case: ONNX decodes one at a time."""
+"""Utterances handed over at once, which is eager torch's better case."""
 SPANS = ("samples to text", "frames to text")
 """What is timed: all of it, and the part that ONNX replaces; features are computed the same way for all."""
 ROUNDS = 3
@@ -32,14 +34,21 @@ def measure(recipe: Path) -> list[Figure]:
     manifest = max((recipe / "data").glob("*test*.jsonl"), key=lambda path: path.stat().st_size)
     recording = recipe / "recording.wav"
     write_recording(manifest, recording)
+    size = Figure(f"{name}: pack without its ONNX models", size_of(pack), "MB", LARGEST_PACK, "less")
     first = {backend: first_transcript(pack, recording, backend) for backend in BACKENDS}
     speeds = recipe / "speeds.json"
     run_python(["-m", "bench.onnx", str(pack), str(manifest), str(speeds)])
     found = json.loads(speeds.read_text(encoding="utf-8"))
     return [
+        size,
         *(Figure(f"{name}: to the first transcript, {key}", first[key], "s", BACKENDS[key], "less") for key in first),
         *(figure for span in SPANS for figure in ratios(f"{name}, {span}", found[span])),
     ]
+
+
+def size_of(pack: Path) -> float:
+    """MB of a pack's files, but for its ONNX models, which may be left out."""
+    return sum(path.stat().st_size for path in pack.rglob("*") if path.is_file() and path.suffix != ".onnx") / 1e6
 
 
 def ratios(what: str, speeds: dict[str, float]) -> list[Figure]:
