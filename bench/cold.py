@@ -1,7 +1,8 @@
 """Cold starts: seconds from the start of a stage's container to its first useful work, beside `import torch`.
 
 The containers are confined as `make smoke` confines them, and their recipe is the tests' tiny one. Where no images are
-built, there is nothing to measure; `first_work` does the measuring inside.
+built, there is nothing to measure; `first_work` does the measuring inside, and `import_profile` says why a start that
+misses its limit takes so long.
 """
 
 import importlib.util
@@ -13,7 +14,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import first_work
+from bench import first_work, import_profile
 from bench.figure import Figure
 from images import engine, sandbox, smoke
 from images.catalog import Variant, version
@@ -56,6 +57,8 @@ def measure() -> list[Figure]:
             seconds = bench.seconds(start)
             name = f"cold start: {start.stage}, {start.work}"
             figures.append(Figure(name, seconds, "s", start.limit, "less"))
+            if not figures[-1].met:
+                sys.stderr.write(f"{name}: {seconds:.2f} s; {bench.imports_of(start)}\n")
             figures.append(Figure(f"{name}, by import torch", seconds / torch, "x"))
         return figures + upstream()
 
@@ -81,6 +84,12 @@ class Cold:
         """Median of some starts of a stage."""
         environment = {**self._environment(), "FIRST_WORK": start.function, "ESPNET3_FORCE": start.stage}
         return sorted(self._once(start.stage, environment) for _ in range(ROUNDS))[ROUNDS // 2]
+
+    def imports_of(self, start: Start) -> str:
+        """Which imports a start spends its time with."""
+        environment = {import_profile.VARIABLE: "1", "ESPNET3_FORCE": start.stage}
+        done = smoke.run_stage(self.engine, self.variant, start.stage, self.workspace, environment)
+        return import_profile.explain(done.stdout)
 
     def import_torch(self) -> float:
         """Median seconds until torch is imported."""
