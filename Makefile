@@ -14,6 +14,8 @@ help: ## List the commands.
 setup: .venv/ready ## Install everything that the other commands need into .venv.
 
 .venv/ready: pyproject.toml requirements/dev.txt requirements/setup.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This needs Python 3.11 or newer, and $(PYTHON) is " \
+		+ sys.version.split()[0] + ". Name another one: make setup PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/setup.txt
 	VIRTUAL_ENV=.venv $(UV) pip install --quiet --require-hashes --no-build-isolation -r requirements/dev.txt
