@@ -21,7 +21,9 @@ def assert_published(hub: HubServer, experiment: Path) -> None:
     samples = [dataset[index] for index in range(len(dataset))]
     recordings = [(sample["audio"], sample["sample_rate"]) for sample in samples]
     for backend in BACKENDS:
-        texts = espnet3.load(REPO, backend=backend, device="cpu")(recordings)
+        model = espnet3.load(REPO, backend=backend, device="cpu")
+        assert model.meta.model_dump()["experiment"] == experiment.name
+        texts = model(recordings)
         assert dict(zip((sample["utt_id"] for sample in samples), texts, strict=True)) == expected
 
 
