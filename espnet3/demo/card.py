@@ -7,6 +7,8 @@ from espnet3.utils.packs import Meta
 
 PYTHON = "3.11"
 """The version that the demo is tested with."""
+DESCRIPTION = "Record something or choose a file, and read what was recognised."
+"""Where the config has none, here and above the app."""
 LONGEST_SHORT = 60
 """Characters of the Hub's `short_description`."""
 
@@ -44,7 +46,7 @@ def card(asked: PackDemo, model: Meta, gradio: str, repo: str | None) -> str:
 
 # {title}
 
-{asked.description or "Record something or choose a file, and read what was recognised."}
+{asked.description or DESCRIPTION}
 
 The model is {where}: what it was trained on, how well it recognises, and what it is not for is written there. It runs
 on ONNX Runtime without torch. Audio of at most {asked.max_seconds:g} seconds is taken, at any sample rate; what was

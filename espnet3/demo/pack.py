@@ -13,9 +13,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 import espnet3
-from espnet3.demo.card import card
+from espnet3.demo.card import DESCRIPTION, card
 from espnet3.demo.settings import BACKENDS, EXAMPLES, MODEL, REQUIREMENTS, SETTINGS, DemoSettings, best_backend
 from espnet3.errors import ConfigError, DataError
+from espnet3.publishing.privacy import refuse_private
 from espnet3.systems.base.config import PublicationConfig, read_config
 from espnet3.systems.base.publication_config import PackDemo
 from espnet3.utils.files import claim, remove_leftovers, replacing_dir
@@ -40,7 +41,8 @@ def pack_demo(publication_config: DictConfig) -> None:
     """Write a demo of what pack_model made to `pack_demo.pack_dir`; it takes an earlier one's place whole.
 
     Raises:
-        ConfigError: pack_demo is not set, its folder holds something else, or the pack has no ONNX model.
+        ConfigError: pack_demo is not set, its folder holds something else, the pack has no ONNX model, or the demo
+            would hold what is private.
         DataError: there is no pack, it is damaged, or an example is missing.
     """
     settings = read_config(PublicationConfig, publication_config, SLOT)
@@ -57,7 +59,7 @@ def pack_demo(publication_config: DictConfig) -> None:
     examples = _examples(asked, Path(settings.recipe_dir))
     shown = DemoSettings(
         title=asked.title or pack.meta.title,
-        description=asked.description,
+        description=asked.description or DESCRIPTION,
         max_seconds=asked.max_seconds,
         examples=[f"{EXAMPLES}/{name}" for name in examples],
         backend=backend,
@@ -68,6 +70,7 @@ def pack_demo(publication_config: DictConfig) -> None:
         with replacing_dir(folder) as demo:
             _write(demo, shown, pack, examples)
             (demo / "README.md").write_text(about, encoding="utf-8")
+            refuse_private(demo, leave_out=PACKAGE.name)
     log.info("%s: %s, %d examples. Try it: python -m espnet3.demo.app %s", folder, backend, len(examples), folder)
 
 

@@ -32,13 +32,19 @@ _PATTERNS = {
 _FAULTS = {why: re.compile(pattern) for why, pattern in _PATTERNS.items()}
 
 
-def refuse_private(folder: Path) -> None:
+def refuse_private(folder: Path, leave_out: str = "") -> None:
     """Look through every file of a folder.
+
+    Args:
+        folder: what is about to be published.
+        leave_out: the name of a folder in it that holds nothing of this machine.
 
     Raises:
         ConfigError: something private is there; names file and line, and secrets without their value.
     """
-    found = [finding for path in sorted(folder.rglob("*")) if path.is_file() for finding in _findings(path, folder)]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    files = [path for path in files if path.relative_to(folder).parts[0] != leave_out]
+    found = [finding for path in files for finding in _findings(path, folder)]
     if found:
         more = [f"and {len(found) - _MOST_SHOWN} more"] if len(found) > _MOST_SHOWN else []
         lines = "\n  ".join([*found[:_MOST_SHOWN], *more])

@@ -78,6 +78,7 @@ REFUSED = [
     pytest.param({"pack_demo": {"examples": ["none.wav"]}}, DataError, "none.wav", id="a missing example"),
     pytest.param({"pack_demo": {"examples": ["test-000.wav"] * 2}}, ConfigError, "two files", id="a name twice"),
     pytest.param({"pack_demo": None}, ConfigError, "pack_dir", id="no settings"),
+    pytest.param({"pack_demo": {"description": "/home/anna/x"}}, ConfigError, r"README\.md:\d+: '/home/a", id="a path"),
     pytest.param({"pack_model": {"pack_dir": "nowhere"}}, DataError, "pack_model", id="no pack"),
 ]
 
