@@ -16,8 +16,9 @@ import espnet3
 from espnet3.demo.settings import HEALTH_PATH
 from images import sandbox
 from images.catalog import Variant, version
-from images.engine import Engine, works
+from images.engine import NAMES, Engine, works
 from tests.demo.browser import Browser, browsing, missing
+from tests.hub.guard import loopback_only
 
 pytestmark = [
     pytest.mark.slow,
@@ -33,10 +34,10 @@ SCREENSHOT = os.environ.get("ESPNET3_SCREENSHOTS")
 IMAGE = Variant(version()).reference("demo")
 
 
-def container_engine() -> str:
-    """The program that has the demo's image and runs it on this machine's network; empty where there is none."""
-    names = (name for name in ("docker", "podman") if works(name) and Engine(name).has(IMAGE))
-    return next(names, "")
+def container_engine() -> Engine | None:
+    """The program that has the demo's image and can run it here; None where there is none."""
+    engines = (Engine(name) for name in NAMES if works(name))
+    return next((engine for engine in engines if engine.has(IMAGE)), None)
 
 
 def free_port() -> int:
@@ -47,15 +48,16 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def server(demo: Path) -> Iterator[str]:
     """The demo's own process, started as a Space and the image start it, and stopped as they stop it."""
-    port = free_port()
-    with serving([sys.executable, "-m", "espnet3.demo.app", str(demo), "--port", str(port)], demo, port) as address:
+    port, environment = free_port(), dict(os.environ)
+    command = [sys.executable, "-m", "espnet3.demo.app", str(demo), "--port", str(port)]
+    with loopback_only(environment), serving(command, demo, port, environment) as address:
         yield address
 
 
 @contextmanager
-def serving(command: list[str], folder: Path, port: int) -> Iterator[str]:
+def serving(command: list[str], folder: Path, port: int, environment: dict[str, str] | None = None) -> Iterator[str]:
     """The address of a server that runs while the block does."""
-    process = subprocess.Popen(command, cwd=folder)
+    process = subprocess.Popen(command, cwd=folder, env=environment)
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(600):
@@ -100,16 +102,16 @@ def test_a_chosen_file_is_transcribed(browser: Browser, server: str, demo: Path,
 
 def test_the_container_transcribes_a_chosen_file(browser: Browser, demo: Path, tmp_path: Path) -> None:
     engine, port = container_engine(), free_port()
-    if not engine:
-        pytest.skip("needs docker or podman, and the image of the demo: make images")
-    demo.parent.chmod(0o755)
-    command = ("tini", "-s", "--", "python", "-m", "espnet3.demo.app", sandbox.MOUNT, "--port", str(port))
-    options = sandbox.engine_options(engine, sandbox.Task(command, demo))
-    assert "--read-only" in options
-    options[options.index("none")] = "host"  # the browser is here
-    with serving([engine, *options, IMAGE, *command[1:]], demo, port) as address:
-        transcribe_a_file(browser, address, demo)
-        keep(browser, "container", tmp_path)
+    if engine is None:
+        pytest.skip("needs docker, podman or buildah, and the image of the demo: make images")
+    demo.chmod(0o755)
+    words = ("tini", "-s", "--", "python", "-m", "espnet3.demo.app", sandbox.MOUNT, "--port", str(port))
+    environment: dict[str, str] = {}
+    with loopback_only(environment):
+        task = sandbox.Task(words, demo, environment=environment, network=True)  # the browser is here
+        with sandbox.command(engine, IMAGE, task) as command, serving(command, demo, port) as address:
+            transcribe_a_file(browser, address, demo)
+            keep(browser, "container", tmp_path)
 
 
 def transcribe_a_file(browser: Browser, server: str, demo: Path) -> None:
