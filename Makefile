@@ -1,5 +1,5 @@
 # The project's commands; `make help` lists them. A fresh machine needs git, make and Python 3.11 or newer: the rest is installed
-# into .venv, pinned by version and hash.
+# into .venv, pinned by version and hash, and compiled: where Python may write no bytecode, each stage would do it anew.
 .DELETE_ON_ERROR:
 .PHONY: images push smoke help setup demo test chaos check format bench requirements tools cluster cluster-down cluster-test bench-cluster render clean
 
@@ -18,8 +18,9 @@ setup: .venv/ready ## Install everything that the other commands need into .venv
 		+ sys.version.split()[0] + ". Name another one: make setup PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/setup.txt
-	VIRTUAL_ENV=.venv $(UV) pip install --quiet --require-hashes --no-build-isolation -r requirements/dev.txt
+	VIRTUAL_ENV=.venv $(UV) pip install --quiet --require-hashes --no-build-isolation --compile-bytecode -r requirements/dev.txt
 	VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q espnet3 egs3 stages k8s
 	touch $@
 
 demo: setup ## Run the digits recipe from audio to a word error rate.
