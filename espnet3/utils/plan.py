@@ -5,7 +5,7 @@
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from espnet3.utils.stage_paths import expand
 from espnet3.utils.stage_spec import System, slots_of, spec_of
 
 MOST_REASONS = 4
+MOST_FILES = 10
+"""Of what a stage reads, or writes: recordings of noise can be thousands."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,16 @@ def _as_text(step: Step) -> str:
         f"{step.stage}: {explain(step.decision)}",
         f"  configs  {', '.join(step.slots) or 'none'}",
         f"  log      {step.log_directory / step.stage}.log",
-        *(f"  reads    {_with_state(path)}" for path in step.inputs),
-        *(f"  writes   {_with_state(path)}" for path in step.outputs),
+        *(f"  reads    {file}" for file in _some(step.inputs, _with_state)),
+        *(f"  writes   {file}" for file in _some(step.outputs, _with_state)),
     ]
     return "\n".join(lines)
+
+
+def _some(paths: Sequence[Path], shown: Callable[[Path], str]) -> list[str]:
+    """Each of the first paths as it is to be shown, and how many more there are."""
+    more = len(paths) - MOST_FILES
+    return [*map(shown, paths[:MOST_FILES]), *([f"… {more} more"] if more > 0 else [])]
 
 
 def _with_state(path: Path) -> str:
@@ -91,4 +99,4 @@ def _show_table(steps: Sequence[Step]) -> None:
 
 
 def _marked(verb: str, paths: Sequence[Path]) -> list[str]:
-    return [f"{'✓' if path.exists() else '·'} {verb} {path}" for path in paths]
+    return _some(paths, lambda path: f"{'✓' if path.exists() else '·'} {verb} {path}")

@@ -28,7 +28,7 @@ def _stage_specs() -> Mapping[str, StageSpec]:
     train = replace(
         base["train"],
         after=("create_dataset", "train_tokenizer", "collect_stats"),
-        inputs=(*base["train"].inputs, _TOKENIZER),
+        inputs=(*base["train"].inputs, _TOKENIZER, "{training_config.auxiliary_tokenizer.path}"),
     )
     return {**base, "train_tokenizer": train_tokenizer, "train": train}
 

@@ -56,7 +56,11 @@ STAGE_SPECS: Mapping[str, StageSpec] = {
         reads=("training_config",),
         ignores=_in("training_config", *_NOT_OF_TRAINING),
         after=("create_dataset", "collect_stats"),
-        inputs=(*TRAINING_MANIFESTS, "{training_config.stats_dir}/train/feats_stats.npz"),
+        inputs=(
+            *TRAINING_MANIFESTS,
+            "{training_config.stats_dir}/train/feats_stats.npz",
+            "{training_config.augment.*.files.*}",
+        ),
         outputs=("{training_config.exp_dir}/config.yaml", "{training_config.exp_dir}/averaged.safetensors"),
     ),
     "infer": StageSpec(
