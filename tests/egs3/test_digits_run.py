@@ -5,7 +5,6 @@ import ctypes
 import os
 import random
 import re
-import resource
 import signal
 import subprocess
 import time
@@ -101,12 +100,10 @@ def test_force_redoes_the_named_stages_only(finished: Digits, undisturbed: Undis
     assert differences(finished.products(), undisturbed.finished.products()) == []
 
 
-def test_the_plan_comes_in_a_second_and_changes_nothing(finished: Digits) -> None:
+def test_the_plan_says_what_is_done_and_changes_nothing(finished: Digits) -> None:
     finished.edit("conf/metrics.yaml", "cer.CER", "cer.CER\n      name: letters")
-    before, used = finished.files(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = finished.files()
     plan = finished.plan()
-    now = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime < 1
     assert {stage for stage, state in plan.items() if state.startswith("done")} == {*STAGES} - {"measure", *PUBLISHING}
     assert 'metrics.1.metric.name: (not set) → "letters"' in plan["measure"]
     assert finished.files() == before
@@ -231,82 +228,6 @@ def test_a_read_only_directory_is_named_before_anything_starts(after: After) -> 
     assert list((recipe.folder / "data").iterdir()) == []
 
 
-FAULTS = {
-    "malformed YAML": ("model: [", r"conf/wrong\.yaml:\d+:\d+: .*"),
-    "unknown key of a section": ("trainer: {max_epoch: 3}", r"trainer\.max_epoch\b.*did you mean max_epochs\?"),
-    "near miss": ("optimzer: {lr: 1}", r"conf/wrong\.yaml:2: training_config\.optimzer.*did you mean optimizer\?"),
-    "missing key": ("exp_dir: null", r"inference_dir: .*'exp_dir' not found, nor does training_config hand it down"),
-    "no value yet": ("hub:\n  name: ???", r"training_config\.hub\.name: is \?\?\?"),
-    "wrong type": ("dataloader: {batch_seconds: many}", r"training_config\.dataloader\.batch_seconds.*'many'"),
-    "class that is not there": ("model: {_target_: espnet3.systems.asr.models.bilstm.BiLSTMCT}", r"BiLSTMCT\b"),
-    "package that is not there": ("model: {_target_: nowhere.Model}", r"model\._target_.*nowhere"),
-    "argument that is not there": (
-        "model: {hidden_siz: 3}",
-        r"wrong\.yaml:2: .*model\.hidden_siz: .* did you mean hidden_size\?",
-    ),
-    "interpolation": ("exp_dir: exp/${exp_tga}", r"training_config\.exp_dir.*exp_tga"),
-    "defaults": ("defaults: [tinny, _self_]", r"tinny"),
-    "placeholder": ("data_dir: /path/to/data", r"training_config\.data_dir.*/path/to/data is a placeholder"),
-    "file in the place of a directory": ("exp_dir: run.py", r"run\.py is a file"),
-    "recipe that is not there": ("recipe_dir: nowhere", r"training_config\.recipe_dir.*nowhere is no folder"),
-    "secret": ("hub: {access_token: hunter22}", r"training_config\.hub\.access_token: is a secret"),
-}
-
-
-@pytest.mark.parametrize(("line", "expected"), FAULTS.values(), ids=FAULTS)
-def test_a_faulty_config_is_refused_before_anything_starts(after: After, line: str, expected: str) -> None:
-    recipe = after("")
-    head = "" if line.startswith("defaults") else "defaults: [tiny, _self_]\n"
-    recipe.write("conf/wrong.yaml", f"{head}{line}\n")
-    before = recipe.files()
-    refused = recipe.run("--training_config", "conf/wrong.yaml")
-    assert refused.returncode == 78, refused.stdout + refused.stderr
-    assert refused.stderr.startswith("error: ")
-    assert re.search(expected, refused.stderr), refused.stderr
-    assert "Traceback" not in refused.stderr
-    assert "hunter22" not in refused.stdout + refused.stderr
-    assert recipe.files() == before
-
-
-@pytest.mark.parametrize(
-    ("flags", "code", "expected"),
-    [
-        (["--stages", "trian"], 78, "unknown stage 'trian': did you mean train? stages: create_dataset, "),
-        (["--metrics_config", "gone.yaml"], 78, "gone.yaml does not exist"),
-        (["--stages", "measure"], 66, "measure: needs exp/tiny/greedy, which does not exist; run infer first"),
-        (["--stages", "train"], 66, "train: needs data/stats/train/feats_stats.npz, which does not exist"),
-    ],
-    ids=["unknown stage", "missing config", "measure without infer", "train without data"],
-)
-def test_a_faulty_command_is_refused(after: After, flags: list[str], code: int, expected: str) -> None:
-    recipe = after("")
-    refused = recipe.run(*flags)
-    assert refused.returncode == code
-    assert expected in refused.stderr
-    assert not (recipe.folder / "data").exists()
-
-
-def test_faulty_data_are_told_at_once_and_left_alone(after: After) -> None:
-    recipe = after("create_dataset")
-    manifest = recipe.folder / "data/valid.jsonl"
-    lines = manifest.read_text(encoding="utf-8").splitlines()
-    lines[1] = lines[0]
-    lines[2] = re.sub(r'"text": "[^"]*"', '"text": ""', lines[2])
-    lines[3] = lines[3].replace("audio/", "audio/gone-")
-    lines[4] = "{"
-    manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (recipe.folder / "data/.done/create_dataset.json").unlink()
-    before = recipe.products()
-
-    refused = recipe.run("--stages", "create_dataset")
-
-    assert refused.returncode == 66
-    assert "Traceback" not in refused.stderr
-    told = set(re.findall(r"data/valid\.jsonl:(\d)\b", refused.stderr))
-    assert {"2", "3", "4", "5"} <= told, refused.stderr
-    assert differences(recipe.products(), before) == []
-
-
 SYSTEM = """
 from espnet3.systems.asr.system import ASRSystem
 
@@ -334,29 +255,6 @@ def test_two_recipes_run_in_one_process(undisturbed: Undisturbed, tmp_path: Path
             run_stages(system=loaded.system_cls(**slots), stages_to_run=["train_tokenizer", "show"])
     assert [(loaded.dir / "exp/tiny/words").read_text() for loaded in recipes] == ["one", "two"]
     assert recipes[0].system_cls is not recipes[1].system_cls
-
-
-def test_a_missing_slot_is_told_with_its_flag(after: After) -> None:
-    recipe = after("")
-    (recipe.folder / "conf/metrics.yaml").unlink()
-    refused = recipe.run()
-    assert refused.returncode == 78
-    assert "measure: needs metrics_config: write conf/metrics.yaml or give --metrics_config FILE" in refused.stderr
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["hub: {access_token: hunter22}", "note: ${oc.env:MY_PASSWORD}", "corpus: https://me:hunter22@example.org/an4"],
-    ids=["by its name", "by its value", "in an address"],
-)
-def test_a_secret_is_not_printed(after: After, line: str) -> None:
-    recipe = after("")
-    recipe.write("conf/wrong.yaml", f"defaults: [tiny, _self_]\n{line}\n")
-    refused = recipe.run("--print_config", "--training_config", "conf/wrong.yaml", MY_PASSWORD="hunter22")
-    assert refused.returncode == 78
-    assert re.search(r"conf/wrong\.yaml:2: training_config\.\S+: .*is a secret", refused.stderr)
-    assert "hunter22" not in refused.stdout + refused.stderr
-    assert refused.stdout == ""
 
 
 def wait_for(process: subprocess.Popen[str], words: str) -> None:
