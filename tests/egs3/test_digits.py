@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -23,7 +22,7 @@ SPEECH = RECIPE / "speech"
 SPLITS = ("train", "valid", "test")
 DIGITS = {"zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
 
-Built = tuple[Path, subprocess.CompletedProcess[str], float]
+Built = tuple[Path, subprocess.CompletedProcess[str]]
 
 
 def run(recipe: Path, *flags: str) -> subprocess.CompletedProcess[str]:
@@ -38,13 +37,10 @@ def run(recipe: Path, *flags: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """A copy of the recipe in which create_dataset ran, what it said, and how much processor time it took."""
+    """A copy of the recipe in which create_dataset ran, and what it said."""
     recipe = tmp_path_factory.mktemp("recipe") / "digits/asr"
     shutil.copytree(RECIPE, recipe, ignore=shutil.ignore_patterns("speech", "data", "exp", "__pycache__"))
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = run(recipe, "--stages", "create_dataset")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return recipe, done, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return recipe, run(recipe, "--stages", "create_dataset")
 
 
 def index(split: str) -> list[dict[str, str]]:
@@ -52,7 +48,7 @@ def index(split: str) -> list[dict[str, str]]:
 
 
 def test_each_unseen_voice_has_an_example_for_the_demo(built: Built) -> None:
-    recipe, _, _ = built
+    recipe, _ = built
     first = {entry["speaker"]: float(entry["duration"]) for entry in reversed(index("test"))}
     found = {path.stem: soundfile.info(path).duration for path in (recipe / "data/examples").iterdir()}
     assert found == pytest.approx(first, abs=0.001)
@@ -77,12 +73,11 @@ def test_size() -> None:
     assert sum(file.stat().st_size for file in SPEECH.iterdir()) <= 3_000_000
 
 
-def test_create_dataset_is_quick_and_loads_no_torch(built: Built) -> None:
-    _, done, seconds = built
+def test_create_dataset_loads_no_torch(built: Built) -> None:
+    _, done = built
 
     assert done.returncode == 0, done.stderr[-2000:]
     assert "| torch\n" not in done.stderr
-    assert seconds <= 2
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -108,18 +103,15 @@ def test_audio_is_what_was_shipped(built: Built) -> None:
     assert np.abs(sample["audio"]).max() > 0.05
 
 
-def test_measure_is_quick_and_loads_no_torch(built: Built) -> None:
+def test_measure_loads_no_torch(built: Built) -> None:
     recipe = built[0]
     texts = {utterance.utt_id: utterance.text for utterance in Manifest(recipe / "data/test.jsonl")}
     wrong = dict.fromkeys(list(texts)[:20], "one two three")
     write_scp(recipe / "exp/bilstm/greedy/unseen/hyp.scp", texts | wrong)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
 
     done = run(recipe, "--stages", "measure")
 
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "| torch\n" not in done.stderr
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime <= 2
     assert json.loads((recipe / "exp/bilstm/greedy/metrics.json").read_text())["unseen"]["wer_utterances"] == 150
     assert "report.html" in done.stdout

@@ -1,5 +1,4 @@
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -235,15 +234,13 @@ print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
 
 
-def test_a_hundred_thousand_lines_take_a_tenth_of_the_budget(tmp_path: Path) -> None:
+def test_a_hundred_thousand_lines_are_not_kept_in_memory(tmp_path: Path) -> None:
     line = record(audio="a.wav", duration=0.5, utt_id="@", text="WORDS @", speaker="s")
     path = write_lines(tmp_path / "m.jsonl", [line])
     template = path.read_text()
     path.write_text("".join(template.replace("@", str(n)) for n in range(100_000)))
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     done = subprocess.run(
         [sys.executable, "-c", GROWTH, path], check=True, capture_output=True, env=os.environ, cwd=Path.cwd()
     )
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 6
     assert int(done.stdout) < 250_000, "kilobytes"
     shutil.rmtree(tmp_path)

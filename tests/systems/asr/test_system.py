@@ -34,12 +34,3 @@ def test_importing_it_loads_nothing_heavy(module: str) -> None:
     script = f"import sys, {module}; print(*(set({HEAVY}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
-
-
-def test_importing_it_takes_at_most_half_a_second() -> None:
-    script = "import time; a = time.process_time(); import espnet3.systems.asr.system; print(time.process_time() - a)"
-    runs = [
-        subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-        for _ in range(3)
-    ]
-    assert min(float(done.stdout) for done in runs) <= 0.5

@@ -5,7 +5,6 @@ import logging
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -207,9 +206,7 @@ def test_the_stage_needs_no_torch(config: Config) -> None:
         "import json, sys; from pathlib import Path; from espnet3.systems.base.inference import infer\n"
         "infer(json.loads(Path('config.json').read_text())); assert 'torch' not in sys.modules, 'torch'\n"
     )
-    start = time.monotonic()
     subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
-    assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize(
