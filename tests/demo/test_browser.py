@@ -15,7 +15,7 @@ import pytest
 import espnet3
 from espnet3.demo.settings import HEALTH_PATH
 from images import sandbox
-from images.catalog import Variant, version
+from images.catalog import ROOT, Variant, version
 from images.engine import NAMES, Engine, works
 from tests.demo.browser import Browser, browsing, missing
 from tests.hub.guard import loopback_only
@@ -27,8 +27,8 @@ pytestmark = [
 
 OF_THE_BROWSER = ("blob:", "data:", "chrome:", "chrome-extension:")
 
-SCREENSHOT = os.environ.get("ESPNET3_SCREENSHOTS")
-"""Folder in which to keep what was seen."""
+SCREENSHOTS = Path(os.environ.get("ESPNET3_SCREENSHOTS") or ROOT / "build" / "screenshots")
+"""Where what was seen is kept."""
 
 
 IMAGE = Variant(version()).reference("demo")
@@ -84,9 +84,9 @@ def transcript(browser: Browser) -> str:
     return str(browser.run("return document.querySelector('#transcript textarea').value"))
 
 
-def keep(browser: Browser, name: str, tmp_path: Path) -> None:
-    folder = Path(SCREENSHOT) if SCREENSHOT else tmp_path
-    browser.screenshot(folder / f"{name}.png")
+def keep(browser: Browser, name: str) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    browser.screenshot(SCREENSHOTS / f"{name}.png")
 
 
 def marked_as_wrong(browser: Browser) -> bool:
@@ -95,12 +95,12 @@ def marked_as_wrong(browser: Browser) -> bool:
     return bool(browser.run(f"return {boxes}.some(text => text.includes('Error'))"))
 
 
-def test_a_chosen_file_is_transcribed(browser: Browser, server: str, demo: Path, tmp_path: Path) -> None:
+def test_a_chosen_file_is_transcribed(browser: Browser, server: str, demo: Path) -> None:
     transcribe_a_file(browser, server, demo)
-    keep(browser, "transcript", tmp_path)
+    keep(browser, "transcript")
 
 
-def test_the_container_transcribes_a_chosen_file(browser: Browser, demo: Path, tmp_path: Path) -> None:
+def test_the_container_transcribes_a_chosen_file(browser: Browser, demo: Path) -> None:
     engine, port = container_engine(), free_port()
     if engine is None:
         pytest.skip("needs docker, podman or buildah, and the image of the demo: make images")
@@ -111,7 +111,7 @@ def test_the_container_transcribes_a_chosen_file(browser: Browser, demo: Path, t
         task = sandbox.Task(words, demo, environment=environment, network=True)  # the browser is here
         with sandbox.command(engine, IMAGE, task) as command, serving(command, demo, port) as address:
             transcribe_a_file(browser, address, demo)
-            keep(browser, "container", tmp_path)
+            keep(browser, "container")
 
 
 def transcribe_a_file(browser: Browser, server: str, demo: Path) -> None:
@@ -128,11 +128,11 @@ def transcribe_a_file(browser: Browser, server: str, demo: Path) -> None:
     assert [each for each in browser.addresses() if not each.startswith((server, *OF_THE_BROWSER))] == []
 
 
-def test_nothing_chosen_is_told_so(browser: Browser, server: str, tmp_path: Path) -> None:
+def test_nothing_chosen_is_told_so(browser: Browser, server: str) -> None:
     browser.open(server)
     browser.click("#transcribe")
     browser.wait(lambda: "choose a file first" in browser.run("return document.body.innerText"), "the message")
-    keep(browser, "nothing-chosen", tmp_path)
+    keep(browser, "nothing-chosen")
     assert not marked_as_wrong(browser)
 
 
@@ -144,13 +144,11 @@ def test_what_is_no_audio_is_told_so(browser: Browser, server: str, tmp_path: Pa
     browser.click("#transcribe")
     browser.wait(lambda: "no readable audio" in browser.run("return document.body.innerText"), "the message")
     assert "/tmp" not in browser.run("return document.body.innerText")
-    keep(browser, "no-audio", tmp_path)
+    keep(browser, "no-audio")
     assert not marked_as_wrong(browser)
 
 
-def test_after_a_refusal_another_recording_is_transcribed(
-    browser: Browser, server: str, demo: Path, tmp_path: Path
-) -> None:
+def test_after_a_refusal_another_recording_is_transcribed(browser: Browser, server: str, demo: Path) -> None:
     browser.open(server)
     browser.click("#transcribe")
     browser.wait(lambda: "choose a file first" in browser.run("return document.body.innerText"), "the message")
@@ -158,11 +156,11 @@ def test_after_a_refusal_another_recording_is_transcribed(
     browser.find("#speech #waveform, #speech audio, #speech .waveform-container")
     browser.click("#transcribe")
     browser.find("#details svg rect")
-    keep(browser, "after-a-refusal", tmp_path)
+    keep(browser, "after-a-refusal")
     assert "choose a file first" not in browser.run("return document.body.innerText")
 
 
-def test_the_microphone_is_transcribed(browser: Browser, server: str, tmp_path: Path) -> None:
+def test_the_microphone_is_transcribed(browser: Browser, server: str) -> None:
     browser.open(server)
     browser.click("#speech button[aria-label='Record audio']")
     browser.click("#speech .record-button")
@@ -173,4 +171,4 @@ def test_the_microphone_is_transcribed(browser: Browser, server: str, tmp_path: 
     )
     browser.click("#transcribe")
     browser.find("#details svg")
-    keep(browser, "microphone", tmp_path)
+    keep(browser, "microphone")
