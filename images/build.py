@@ -34,6 +34,7 @@ class Build:
     variant: Variant
     scratch: Path
     torch_index: str = ""
+    commit: str = ""  # of the wheel: what is committed while it builds is not in it
     secrets: dict[str, Path] = field(default_factory=dict)
     shared: dict[str, str] = field(default_factory=dict)  # build argument -> image
 
@@ -47,7 +48,7 @@ def build(engine: Engine, variant: Variant, images: Iterable[str], torch_index: 
     """Build the named images, write their archives and SBOMs, and say what each took."""
     BUILT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        run = Build(engine, variant, Path(scratch), torch_index)
+        run = Build(engine, variant, Path(scratch), torch_index, commit())
         (run.scratch / "secrets").mkdir(mode=0o700)
         run.secrets = network.write_secrets(run.scratch / "secrets")
         fill_context(run.context)
@@ -143,7 +144,7 @@ def _build_image(run: Build, image: str) -> None:
     """Make one image with its archive and SBOM, unless what it is made of is what it was made of."""
     reference = run.variant.reference(image)
     shared = {key: value for key, value in run.shared.items() if key != "TORCH" or image in WITH_TORCH}
-    arguments = shared | {"VERSION": run.variant.version, "COMMIT": commit()}
+    arguments = shared | {"VERSION": run.variant.version, "COMMIT": run.commit}
     files = [FOLDER / image / "Dockerfile", run.context / f"requirements/{image}.txt"]
     key = digest(files, wheel_digest(run.context / "project"), *arguments.values())
     mark, saved = run.variant.key(image), run.variant.archive(image)
