@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from espnet3.utils.findings import Finding
-from espnet3.utils.stage_paths import expand, makers
+from espnet3.utils.stage_paths import expand, makers, outputs_of
 from espnet3.utils.stage_spec import System, slots_of, spec_of
 from espnet3.utils.stages_utils import find_stage_problems, unknown_stage
 
@@ -34,8 +34,9 @@ def check_needs(system_cls: type[System], stages: Sequence[str], files: Mapping[
 
 def check_inputs(system: System, stages: Sequence[str]) -> list[Finding]:
     """Inputs that are not there and that no earlier stage of the run makes."""
+    outputs = outputs_of(system)
     pairs = [(stage, stages[:place]) for place, stage in enumerate(stages)]
-    return [finding for stage, earlier in pairs for finding in _check_inputs(system, stage, earlier)]
+    return [finding for stage, earlier in pairs for finding in _check_inputs(system, stage, earlier, outputs)]
 
 
 def check_directories(system: System, stages: Sequence[str]) -> list[Finding]:
@@ -44,11 +45,13 @@ def check_directories(system: System, stages: Sequence[str]) -> list[Finding]:
     return [Finding(str(directory), why) for directory in directories if (why := _unwritable(directory))]
 
 
-def _check_inputs(system: System, stage: str, earlier: Sequence[str]) -> Iterator[Finding]:
+def _check_inputs(
+    system: System, stage: str, earlier: Sequence[str], outputs: Mapping[str, list[Path]]
+) -> Iterator[Finding]:
     if any(each not in system.stage_specs for each in earlier):
         return  # A stage that declares nothing may make anything.
     for path in expand(spec_of(system, stage).inputs, slots_of(system)):
-        able = [maker for maker in makers(system, path) if maker != stage]
+        able = [maker for maker in makers(outputs, path) if maker != stage]
         if path.exists() or set(able) & set(earlier):
             continue
         cure = f"run {able[0]} first, which makes it" if able else "correct the path in the config"

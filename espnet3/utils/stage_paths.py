@@ -21,7 +21,11 @@ _PLACE = re.compile(r"\{([^}]+)\}")
 
 def expand(templates: Iterable[str], slots: Slots) -> list[Path]:
     """The paths that the templates stand for, without repetitions; a `*` makes one for each entry."""
-    plain = {slot: OmegaConf.to_container(config, resolve=True) for slot, config in slots.items() if config is not None}
+    templates = tuple(templates)
+    named = {key.partition(".")[0] for template in templates for key in _PLACE.findall(template)}
+    # No others: to make a config plain takes milliseconds, and a plan asks for hundreds of paths.
+    configs = {slot: config for slot, config in slots.items() if slot in named and config is not None}
+    plain = {slot: OmegaConf.to_container(config, resolve=True) for slot, config in configs.items()}
     paths = (path for template in templates for path in _expand(template, plain))
     return list(dict.fromkeys(paths))
 
@@ -34,10 +38,19 @@ def record_path(spec: StageSpec, stage: str, slots: Slots) -> Path | None:
     return found[0] / ".done" / f"{stage}.json" if found else None
 
 
-def makers(system: System, wanted: Path) -> list[str]:
-    """The stages that make `wanted`: those that declare it or part of it, else those with a folder around it."""
+def outputs_of(system: System) -> dict[str, list[Path]]:
+    """What each stage makes."""
     slots = slots_of(system)
-    outputs = {stage: expand(spec.outputs, slots) for stage, spec in system.stage_specs.items()}
+    return {stage: expand(spec.outputs, slots) for stage, spec in system.stage_specs.items()}
+
+
+def makers(outputs: Mapping[str, list[Path]], wanted: Path) -> list[str]:
+    """The stages that make `wanted`: those that declare it or part of it, else those with a folder around it.
+
+    Args:
+        outputs: as `outputs_of` gives them.
+        wanted: a file or folder.
+    """
     exact = [stage for stage, paths in outputs.items() if any(_holds(wanted, path) for path in paths)]
     return exact or [stage for stage, paths in outputs.items() if any(_holds(path, wanted) for path in paths)]
 
