@@ -209,12 +209,22 @@ def loop_settings(settings: TrainingConfig, fingerprint: str) -> LoopSettings:
 
 
 def finish(settings: TrainingConfig, fingerprint: str, parts: Parts, state: TrainingState) -> None:
-    """Write the mean of the best checkpoints, and what it is."""
+    """Write the mean of the best checkpoints, and what it is.
+
+    Raises:
+        ConfigError: it is no model, because weights are not finite.
+    """
     criterion, mode = settings.best_model_criterion
     parts.checkpoints.drop_others(state.kept)
     sound = parts.checkpoints.sound(state.kept)
     members = [{"epoch": kept.epoch, "score": kept.score} for kept in sound]
     about = {"fingerprint": fingerprint, "criterion": criterion, "mode": mode, "members": members, "step": state.step}
     path = Path(settings.exp_dir) / AVERAGED
-    write_averaged(parts.checkpoints.average(sound), path, about)
+    weights = parts.checkpoints.average(sound)
+    if not all(bool(value.isfinite().all()) for value in weights.values()):
+        raise ConfigError(
+            "The training ended with weights that are not finite, which is no model. Lower optimizer.lr, lengthen the "
+            "warm-up, or set trainer.precision to 32-true, and start over with --force."
+        )
+    write_averaged(weights, path, about)
     log.info("%s is the mean of the epochs %s.", path, ", ".join(str(kept.epoch) for kept in sound))

@@ -253,6 +253,15 @@ def test_gradients_that_stay_infinite_end_the_training(
     assert "was skipped: its gradients are not finite" in caplog.text
 
 
+def test_weights_that_are_not_finite_are_no_model(make_config: MakeConfig, tmp_path: Path) -> None:
+    steep = {"_target_": "torch.optim.SGD", "lr": 3e38, "weight_decay": 1e3}
+    config = make_config(optimizer=steep, scheduler=None, trainer__max_epochs=1)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"weights that are not finite.* Lower optimizer\.lr.*--force"):
+            train(config)
+    assert not (tmp_path / "exp" / "averaged.safetensors").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
