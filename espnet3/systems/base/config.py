@@ -7,7 +7,8 @@ recipe's own and are left alone. What stands behind a `_target_` is described by
 
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from espnet3.systems.base.publication_config import PublicationConfig
 from espnet3.utils.sections import DataConfig, Dataset, DatasetReference, Folder, Section, Target, read_config
@@ -60,12 +61,27 @@ class Trainer(Section):
     keep_checkpoints: PositiveInt = 5
     """How many of the best checkpoints to keep; their weights are averaged at the end."""
     ema_decay: float | None = Field(default=None, gt=0, lt=1)
-    """Validate and keep an exponential moving average of the weights that forgets by this factor each step."""
+    """Validate and keep an exponential moving average of the weights that forgets by this factor each step; needs
+    weights in 32 bits."""
     every_n_minutes: PositiveFloat = 10.0
     """Time between checkpoints inside an epoch: what a vanished node can cost."""
     log_every_n_steps: PositiveInt = 10
     resume: Literal["same", "continue"] = "same"
     """`same` resumes only a training of the same config; `continue` goes on from its checkpoint under another."""
+
+    @field_validator("ema_decay")
+    @classmethod
+    def _averaged_in_32_bits(cls, decay: float | None, info: ValidationInfo) -> float | None:
+        """In 16 bits, what a step adds to an average is less than its last digit: the average would stand still."""
+        precision = info.data.get("precision", "auto")
+        if decay is not None and precision.endswith("-true") and precision != "32-true":
+            raise PydanticCustomError(
+                "ema_decay",
+                "goes with weights in 32 bits, not with trainer.precision {precision}. Set that to auto, 32-true, "
+                "bf16-mixed or 16-mixed, or leave ema_decay out",
+                {"precision": precision},
+            )
+        return decay
 
 
 class TrainingConfig(DataConfig):

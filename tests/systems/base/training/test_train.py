@@ -270,6 +270,11 @@ def test_weights_that_are_not_finite_are_no_model(make_config: MakeConfig, tmp_p
         ({"model__hidden_size": -4}, ConfigError, r"training_config\.model .*-8"),
         ({"optimizer__lr": "fast"}, ConfigError, r"training_config\.optimizer .*'str'"),
         ({"trainer__precision": "bf17"}, ConfigError, r"training_config\.trainer: .*precision bf17 .*bf16-mixed"),
+        (
+            {"trainer__precision": "bf16-true", "trainer__ema_decay": 0.9},
+            ConfigError,
+            r"training_config\.trainer\.ema_decay: goes with .* not with trainer\.precision bf16-true.*given: 0\.9",
+        ),
         ({"trainer__accelerator": "tpu"}, ConfigError, r"training_config\.trainer: accelerator tpu"),
         ({"optimizer__lrr": 3}, ConfigError, r"training_config\.optimizer .*lrr"),
         ({"scheduler__warm": 3}, ConfigError, r"training_config\.scheduler .*warm"),
