@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
@@ -53,11 +54,11 @@ class Browser:
 
     def type(self, selector: str, text: str) -> None:
         """Type into an element, or choose a file with an input for files."""
-        self.ask("POST", f"/element/{self.find(selector)}/value", {"text": text})
+        self._act(selector, "value", {"text": text})
 
     def click(self, selector: str) -> None:
         """Click an element."""
-        self.ask("POST", f"/element/{self.find(selector)}/click", {})
+        self._act(selector, "click", {})
 
     def run(self, script: str) -> Any:
         """What a script in the page returns."""
@@ -87,6 +88,20 @@ class Browser:
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """One command of the protocol."""
         return _ask(method, f"{self.session}{path}", body)
+
+    def _act(self, selector: str, action: str, body: dict[str, str]) -> None:
+        """Do it once the page lets it: an element may be drawn anew just now, or still lie under another."""
+
+        def done() -> bool:
+            try:
+                self.ask("POST", f"/element/{self.find(selector)}/{action}", body)
+            except HTTPError as error:
+                if error.code not in (400, 404):  # the protocol's codes for what the page does not let, or has not
+                    raise
+                return False
+            return True
+
+        self.wait(done, f"{action} of {selector}")
 
     def _find(self, selector: str) -> Any:
         found = self.ask("POST", "/elements", {"using": "css selector", "value": selector})
