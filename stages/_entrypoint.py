@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from espnet3.errors import ConfigError, TryAgain
 from espnet3.utils import failures
@@ -24,6 +24,7 @@ from espnet3.utils.stages_utils import find_stage_problems, run_stages
 from stages import _environment, _process, container_of
 from stages._checks import refuse_faults
 from stages._outcome import Outcome
+from stages._results import result_of
 from stages._run import Run, opened
 
 Work = Callable[[Outcome], None]
@@ -108,7 +109,8 @@ def _run_stage(stage: str, path: Path, outcome: Outcome) -> None:
             refuse_faults(run_, [stage], [stage])
             _do(run_, decision, shard)
             outcome.status = "done"
-        outcome.result = _result(run_, stage)
+        if decision.done or shard is None or shard.is_merge:
+            outcome.result = result_of(run_.system, stage)
 
 
 def _shard_of(stage: str) -> Shard | None:
@@ -144,12 +146,6 @@ def _merge_earlier(run_: Run, stage: str) -> None:
             decision = run_.decide([earlier])[0]
             if not decision.done:
                 _do(run_, decision, Shard(1))
-
-
-def _result(run_: Run, stage: str) -> Any:
-    from espnet3.utils.summary import read_scores
-
-    return read_scores(run_.system) if stage == "measure" else None
 
 
 def _tell_that_it_stopped(outcome: Outcome) -> None:

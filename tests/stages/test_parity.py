@@ -1,5 +1,6 @@
 """run.py in one process and a process per stage from a run config leave the same files."""
 
+import json
 import os
 import subprocess
 import sys
@@ -34,11 +35,25 @@ def test_containers_leave_what_run_py_leaves(tmp_path: Path) -> None:
 
     place = tmp_path / "workspace/digits/asr"
     place.mkdir(parents=True)
+    results = {}
     for stage in STAGES:
-        ran = run_stage(stage, place, config)
+        outcome = tmp_path / f"{stage}.json"
+        ran = run_stage(stage, place, config, ESPNET3_OUTCOME_FILE=str(outcome))
         assert ran.returncode == 0, ran.stdout + ran.stderr
+        results[stage] = json.loads(outcome.read_text(encoding="utf-8"))["result"]
     assert differences(read_tree(recipe.folder), read_tree(place)) == []
     assert sorted(path.name for path in place.iterdir()) == [".runs", "data", "exp"]
+
+    told = {stage: sorted(result) for stage, result in results.items() if result}
+    assert told == {
+        "collect_stats": ["train", "valid"],
+        "train": ["averaged_epochs", "step", "valid/loss"],
+        "infer": ["unseen"],
+        "measure": ["unseen"],
+    }
+    assert results["collect_stats"]["valid"]["utterances"] == results["collect_stats"]["train"]["utterances"] > 0
+    assert results["train"]["averaged_epochs"] == [2, 3]
+    assert 0 < results["infer"]["unseen"]["real_time_factor"] < 1
 
     # What is done in one way is done in the other.
     other = Digits.new(tmp_path / "other")
@@ -48,3 +63,13 @@ def test_containers_leave_what_run_py_leaves(tmp_path: Path) -> None:
     assert other.stages_run_by() == []
     again = run_stage("train", place, config)
     assert (again.returncode, again.stdout) == (0, "train: already done; ESPNET3_FORCE=train does it again\n")
+
+
+def test_the_plan_of_a_recipe_loads_no_torch(tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(Digits.new(tmp_path / "recipe").run("--print_config").stdout, encoding="utf-8")
+    command = [sys.executable, "-X", "importtime", "-m", "stages", "plan", "--config", str(config)]
+    planned = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in planned.stderr.splitlines() if "import time:" in line}
+    assert "omegaconf" in imported
+    assert {"torch", "numpy", "hydra", "huggingface_hub"} & imported == set()
