@@ -4,7 +4,6 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,10 +14,9 @@ import pytest
 
 from espnet3.errors import TryAgain
 from stages import _process
-from tests.egs3.digits_run import Digits
+from tests.chaos.volume import Undisturbed
+from tests.egs3.digits_run import STAGES
 from tests.stages.conftest import Place
-from tests.stages.test_parity import run_stage
-from tests.trees import differences, products
 
 SLEEPS = """\
         import subprocess
@@ -58,7 +56,7 @@ def wait_for(path: Path) -> None:
         time.sleep(0.02)
 
 
-def wait_until_it_listens(process: subprocess.Popen[bytes]) -> None:
+def wait_until_it_listens(process: subprocess.Popen[str]) -> None:
     """Until Python itself has started, SIGTERM ends it the kernel's way: a busy machine needs a while for that."""
     deadline = time.monotonic() + 60
     while process.poll() is None and not catches(process.pid, signal.SIGTERM):
@@ -175,45 +173,20 @@ def test_as_pid_1_it_hands_on_the_signal(place: Place) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["create_dataset", "collect_stats", "train", "infer", "measure"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_of_digits_that_was_stopped_goes_on_to_the_same_files(
-    stage: str, stopped_and_not: dict[str, Path], tmp_path: Path
+    undisturbed_stages: Undisturbed, tmp_path: Path, stage: str
 ) -> None:
     """Three times at moments over all of its life, imports among them; then to the end."""
-    before, after, config = (stopped_and_not[name] for name in (f"before {stage}", f"after {stage}", "config"))
-    place = Path(shutil.copytree(before, tmp_path / "asr"))
+    volume = undisturbed_stages.before(stage).copy(tmp_path / "volume")
     moments = random.Random(stage)
-    codes = []
     for _ in range(3):
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"stages.{stage}", "--config", str(config)],
-            cwd=place,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
+        process = volume.start(stage)
         wait_until_it_listens(process)
-        time.sleep(moments.uniform(0, 5.7 if stage in ("train", "infer") else 1.2))
+        time.sleep(moments.uniform(0, undisturbed_stages.seconds[stage]))
         process.terminate()
-        codes.append(process.wait(timeout=20))
-    assert set(codes) <= {75, 0}
-    assert run_stage(stage, place, config).returncode == 0
-    assert differences(products(after), products(place)) == []
-
-
-@pytest.fixture(scope="module")
-def stopped_and_not(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The workspace before and after each stage of an undisturbed run."""
-    folder = tmp_path_factory.mktemp("digits")
-    recipe = Digits.new(folder / "recipe")
-    config = folder / "run.yaml"
-    config.write_text(recipe.run("--print_config").stdout, encoding="utf-8")
-    place = folder / "asr"
-    place.mkdir()
-    places = {"config": config}
-    for number, stage in enumerate(("create_dataset", "train_tokenizer", "collect_stats", "train", "infer", "measure")):
-        places[f"before {stage}"] = Path(shutil.copytree(place, folder / f"{number}"))
-        ran = run_stage(stage, place, config)
-        assert ran.returncode == 0, ran.stderr
-        places[f"after {stage}"] = Path(shutil.copytree(place, folder / f"{number} done"))
-    return places
+        said, _ = process.communicate(timeout=20)
+        assert process.returncode in (75, 0), said
+    code, said = volume.run(stage)
+    assert code == 0, said
+    assert volume.differs_from(undisturbed_stages.after[stage]) == []

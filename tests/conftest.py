@@ -7,4 +7,4 @@ from tests.chaos.volume import Undisturbed
 
 @pytest.fixture(scope="session")
 def undisturbed_stages(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    return Undisturbed(tmp_path_factory.mktemp("chaos"))
+    return Undisturbed(tmp_path_factory.mktemp("stages"))
