@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -56,8 +57,10 @@ class DigitsBuilder(DatasetBuilder):
         """
         index = {split: list(_index(split)) for split in SPLITS}
         voices = sorted({entry["audio"] for entries in index.values() for entry in entries})
-        with replacing_dir(self.data_dir / "audio") as folder:
-            checksums = {voice: _unpack(voice, folder) for voice in voices}
+        # Threads, because libsndfile does not hold up Python while it works.
+        with replacing_dir(self.data_dir / "audio") as folder, ThreadPoolExecutor() as threads:
+            unpacked = zip(voices, threads.map(_unpack, voices), strict=True)
+            checksums = {voice: _write(folder / f"{Path(voice).stem}.flac", flac) for voice, flac in unpacked}
         with replacing_dir(self.data_dir / "examples") as folder:
             for entry in _first_of_each_voice(index["test"]):
                 _cut(entry, self.data_dir / "audio", folder)
@@ -79,12 +82,12 @@ def _index(split: str) -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-def _unpack(name: str, folder: Path) -> str:
-    """Decode a voice's file into `folder`; the checksum of what was written."""
+def _unpack(name: str) -> bytes:
+    """A voice's file as FLAC."""
     import soundfile
 
     samples, _ = soundfile.read(_speech() / name, dtype="int16")
-    return _write(folder / f"{Path(name).stem}.flac", samples)
+    return _as_flac(samples)
 
 
 def _first_of_each_voice(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -98,18 +101,22 @@ def _cut(entry: dict[str, Any], audio: Path, folder: Path) -> None:
     first, count = round(entry["start"] * RATE), round(entry["duration"] * RATE)
     path = audio / f"{Path(entry['audio']).stem}.flac"
     samples, _ = soundfile.read(path, dtype="int16", start=first, frames=count)
-    _write(folder / f"{entry['speaker']}.flac", samples)
+    _write(folder / f"{entry['speaker']}.flac", _as_flac(samples))
 
 
-def _write(path: Path, samples: Any) -> str:
-    """Write samples of 16 bits as FLAC; the checksum of the file."""
+def _as_flac(samples: Any) -> bytes:
+    """Samples of 16 bits as the content of a FLAC file: libsndfile itself does not say why it cannot write a file."""
     import soundfile
 
-    # Into memory first: libsndfile does not say why a file cannot be written, as on a full disk.
     content = BytesIO()
     soundfile.write(content, samples, RATE, format="FLAC", subtype="PCM_16")
-    path.write_bytes(content.getvalue())
-    return f"sha256:{hashlib.sha256(content.getvalue()).hexdigest()}"
+    return content.getvalue()
+
+
+def _write(path: Path, content: bytes) -> str:
+    """Write a file; its checksum."""
+    path.write_bytes(content)
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def _utterance(entry: dict[str, Any], checksums: dict[str, str]) -> Utterance:
