@@ -49,10 +49,11 @@ def decide(system: System, stages: Sequence[str], forced: Collection[str], files
         forced: those that run in any case.
         files: sha256 of the recipe's own files by path.
     """
+    covers = cover(type(system), stages, slots_of(system), files)
     decisions: list[Decision] = []
     for stage in stages:
         running = [earlier.stage for earlier in decisions if not earlier.done]
-        covered = cover(type(system), stage, slots_of(system), files)
+        covered = covers[stage]
         record = read_record(system, stage)
         reasons = ("--force",) if stage in forced else tuple(_reasons(system, stage, covered, running))
         run = StageRun(fingerprint_of(covered), covered, stage in forced)
@@ -62,10 +63,9 @@ def decide(system: System, stages: Sequence[str], forced: Collection[str], files
 
 def out_of_date(system: System, stages: Sequence[str], files: Mapping[str, str]) -> dict[str, list[str]]:
     """What changed since the stages finished that `stages` build on but that are not among them."""
-    changed = {}
-    for stage in _builds_on(system, stages):
-        if record := read_record(system, stage):
-            changed[stage] = _changes(record, cover(type(system), stage, slots_of(system), files))
+    records = {stage: record for stage in _builds_on(system, stages) if (record := read_record(system, stage))}
+    covers = cover(type(system), records, slots_of(system), files)
+    changed = {stage: _changes(record, covers[stage]) for stage, record in records.items()}
     return {stage: lines for stage, lines in changed.items() if lines}
 
 

@@ -9,10 +9,11 @@ of the products are left out.
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -99,22 +100,27 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [_difference(key, old.get(key, _ABSENT), new.get(key, _ABSENT)) for key in keys]
 
 
-def cover(system: type[System], stage: str, slots: Slots, files: Mapping[str, str]) -> Covered:
-    """What the fingerprint of `stage` covers.
+def cover(system: type[System], stages: Iterable[str], slots: Slots, files: Mapping[str, str]) -> dict[str, Covered]:
+    """What the fingerprint of each of `stages` covers.
 
     Args:
         system: the System class of the recipe.
-        stage: name of the stage.
+        stages: names of stages.
         slots: the configs, resolved.
         files: sha256 of the recipe's own files by path.
     """
-    spec = spec_of(system, stage)
-    after = {f"after:{earlier}": fingerprint_of(cover(system, earlier, slots, files)) for earlier in spec.after}
+    plain = {slot: _plain(config) for slot, config in slots.items() if config is not None}
     code = {f"file:{path}": digest for path, digest in files.items()}
-    covered = {**_covered_config(spec, slots), **code, **after}
-    covered |= {"system": system_name(system), "package": package_version()}
-    # As a done record gives it back: a value that JSON lacks must not differ from itself.
-    return dict(json.loads(json.dumps(covered, default=str)))
+    common = {**code, "system": system_name(system), "package": package_version()}
+
+    @cache
+    def covered_by(stage: str) -> Covered:
+        spec = spec_of(system, stage)
+        after = {f"after:{earlier}": fingerprint_of(covered_by(earlier)) for earlier in spec.after}
+        # As a done record gives it back: a value that JSON lacks must not differ from itself.
+        return dict(json.loads(json.dumps({**_covered_config(spec, plain), **common, **after}, default=str)))
+
+    return {stage: covered_by(stage) for stage in stages}
 
 
 def recipe_digests(files: Mapping[str, str]) -> dict[str, str]:
@@ -128,10 +134,9 @@ def recipe_digests(files: Mapping[str, str]) -> dict[str, str]:
     return {path: hashlib.sha256(text.encode()).hexdigest() for path, text in code.items()}
 
 
-def _covered_config(spec: StageSpec, slots: Slots) -> Covered:
-    plain = {slot: _plain(config) for slot, config in slots.items() if config is not None and _is_read(spec, slot)}
-    plain = _without(plain, [f"{slot}.{key}" for slot in plain for key in COSMETIC])
-    plain = _without(plain, spec.ignores)
+def _covered_config(spec: StageSpec, plain: dict[str, Any]) -> Covered:
+    plain = {slot: config for slot, config in plain.items() if _is_read(spec, slot)}
+    plain = _without(plain, [*(f"{slot}.{key}" for slot in plain for key in COSMETIC), *spec.ignores])
     return {key: value for part in spec.reads for key, value in _select(plain, part).items()}
 
 

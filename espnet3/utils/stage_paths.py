@@ -21,12 +21,7 @@ _PLACE = re.compile(r"\{([^}]+)\}")
 
 def expand(templates: Iterable[str], slots: Slots) -> list[Path]:
     """The paths that the templates stand for, without repetitions; a `*` makes one for each entry."""
-    templates = tuple(templates)
-    named = {key.partition(".")[0] for template in templates for key in _PLACE.findall(template)}
-    # No others: to make a config plain takes milliseconds, and a plan asks for hundreds of paths.
-    configs = {slot: config for slot, config in slots.items() if slot in named and config is not None}
-    plain = {slot: OmegaConf.to_container(config, resolve=True) for slot, config in configs.items()}
-    paths = (path for template in templates for path in _expand(template, plain))
+    paths = (path for template in templates for path in _expand(template, slots))
     return list(dict.fromkeys(paths))
 
 
@@ -59,8 +54,18 @@ def _holds(folder: Path, path: Path) -> bool:
     return path.absolute().is_relative_to(folder.absolute())
 
 
-def _expand(template: str, plain: Mapping[str, Any]) -> list[Path]:
+def _expand(template: str, slots: Slots) -> list[Path]:
     parts = _PLACE.split(template)
-    choices = [find(plain, part.split(".")) if place % 2 else [part] for place, part in enumerate(parts)]
+    choices = [_values(part, slots) if place % 2 else [part] for place, part in enumerate(parts)]
     chosen = (combination for combination in itertools.product(*choices) if None not in combination)
     return [Path("".join(str(part) for part in combination)) for combination in chosen]
+
+
+def _values(reference: str, slots: Slots) -> list[Any]:
+    """The values of `SLOT.KEY`; of the config, only the part before a `*` is made plain, because that takes long."""
+    slot, _, key = reference.partition(".")
+    head, star, _ = key.partition(".*")
+    config = slots.get(slot)
+    node = None if config is None else OmegaConf.select(config, head)
+    plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    return find(plain, key.removeprefix(f"{head}.").split(".")) if star else [plain]

@@ -33,7 +33,7 @@ TRAINING: dict[str, Any] = {
 
 
 def covered(stage: str, training: Any = TRAINING, system: Any = ASRSystem, files: Any = None) -> Covered:
-    return cover(system, stage, {"training_config": DictConfig(training)}, files or {})
+    return cover(system, [stage], {"training_config": DictConfig(training)}, files or {})[stage]
 
 
 def test_is_a_hash_of_the_values_whatever_their_order() -> None:
@@ -71,7 +71,7 @@ def test_an_empty_part_is_none() -> None:
 
 
 def test_a_slot_that_is_not_there_covers_nothing() -> None:
-    assert not [key for key in cover(ASRSystem, "infer", {}, {}) if key.startswith("inference_config")]
+    assert not [key for key in cover(ASRSystem, ["infer"], {}, {})["infer"] if key.startswith("inference_config")]
 
 
 def test_prose_and_run_py_do_not_count() -> None:
