@@ -23,7 +23,7 @@ Folder = Annotated[str, Field(min_length=1)]
 class Section(BaseModel):
     """A part of a config file: typed, immutable, open to a recipe's own keys."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
 
 
 class DatasetReference(Section):
