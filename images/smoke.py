@@ -117,7 +117,8 @@ def report(found: list[str]) -> int:
     """Say what is different; returns the exit code."""
     for line in found:
         log.error("%s", line)
-    log.info("the trees are %s", "different" if found else "equal")
+    because = "different; if the project changed since `make images`, that is why: build them again"
+    log.info("the trees are %s", because if found else "equal")
     return 1 if found else 0
 
 
