@@ -37,6 +37,7 @@ def read_profile(name: str) -> Profile:
         raise ConfigError("\n  ".join([f"The profile {_shown(path)} is wrong:", *faults]))
     profile = Profile.model_validate(merged(defaults, overlay))
     _check_spot(profile.pools.gpu, path)
+    _check_another_node(profile.pools.gpu, path)
     return profile
 
 
@@ -121,4 +122,15 @@ def _check_spot(pool: GpuPool, path: Path) -> None:
             f"The profile {_shown(path)} is wrong: pools.gpu.spot.nodeSelector ({', '.join(spot) or 'empty'}) and "
             f"pools.gpu.onDemand.nodeSelector ({', '.join(on_demand) or 'empty'}) must name the same labels, such as "
             "karpenter.sh/capacity-type with spot and on-demand."
+        )
+
+
+def _check_another_node(pool: GpuPool, path: Path) -> None:
+    """Karpenter leaves a pod alone that names a host, also one to avoid (kubernetes-sigs/karpenter#3214)."""
+    selectors = {**pool.node_selector, **pool.spot.node_selector, **pool.on_demand.node_selector}
+    if pool.another_node and any(key.startswith("karpenter.sh/") for key in selectors):
+        raise ConfigError(
+            f"The profile {_shown(path)} is wrong: pools.gpu.anotherNode is true and pools.gpu selects nodes of "
+            "Karpenter, which makes none for a pod that names hosts to avoid; a retry would wait forever. Remove "
+            "anotherNode: a node that was taken away does not come back anyway."
         )

@@ -29,6 +29,10 @@ def test_every_profile_of_ours_is_sound(profile: str) -> None:
             "pools: {gpu: {spot: {enabled: true, nodeSelector: {kind: spot}}}}",
             "pools.gpu.spot.nodeSelector (kind) and pools.gpu.onDemand.nodeSelector (empty) must name the same labels",
         ),
+        (
+            "pools: {gpu: {anotherNode: true, nodeSelector: {karpenter.sh/nodepool: gpu}}}\n",
+            "which makes none for a pod that names hosts to avoid",
+        ),
     ],
 )
 def test_what_is_wrong_is_told(profile_file: Write, text: str, told: str) -> None:
