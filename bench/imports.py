@@ -5,6 +5,7 @@ import sys
 import time
 
 from bench.figure import Figure
+from bench.process import environment
 
 ROUNDS = 5
 IMPORT = "import sys, espnet3.systems.asr.system; sys.exit('torch' in sys.modules)"
@@ -22,5 +23,5 @@ def _median(code: str) -> float:
 
 def _seconds(code: str) -> float:
     start = time.monotonic()
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment())
     return time.monotonic() - start

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,12 @@ def run_python(arguments: Sequence[str], folder: Path | None = None) -> Cost:
     """Run this Python with `arguments`; what it prints is shown only if it fails."""
     start = time.monotonic()
     with subprocess.Popen(
-        [sys.executable, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(),
     ) as process:
         assert process.stdout is not None
         memory = Memory(process.pid)
@@ -43,6 +48,16 @@ def run_python(arguments: Sequence[str], folder: Path | None = None) -> Cost:
         raise SystemExit(f"{' '.join(arguments)} failed with exit code {process.returncode}:\n{output}")
     # The kernel misses no peak of a single process; looking now and then misses none that lasts.
     return Cost(seconds, max(usage.ru_maxrss * 1024, memory.most) / 1e6)
+
+
+def environment() -> dict[str, str]:
+    """This one, but Python may keep bytecode: a user's does, and compiles what it imports no second time."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
+def median(run: Callable[[], Cost], rounds: int = 3) -> Cost:
+    """The run of middle length."""
+    return sorted((run() for _ in range(rounds)), key=lambda cost: cost.seconds)[rounds // 2]
 
 
 class Memory(threading.Thread):
