@@ -3,7 +3,8 @@ is here.
 
 `espnet3.systems.base.training` builds the parts and runs it. The loop writes a checkpoint after every epoch, and
 within an epoch after so many minutes or when it is asked to stop; what it does next depends on that checkpoint and
-the config alone, so an interrupted training ends with the same weights, bit by bit, as one that was not.
+the config alone, so an interrupted training ends with the same weights, bit by bit, as one that was not. On a GPU, too,
+but for a Conformer in 32-true, whose attention to long utterances has gradients that differ in their last bits.
 """
 
 import logging

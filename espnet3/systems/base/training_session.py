@@ -47,6 +47,8 @@ class ModelPreprocessor(Protocol):
 def train_here(settings: TrainingConfig, fingerprint: str) -> None:
     """Train to the end in this process, as one of its group."""
     fabric = make_fabric(settings)
+    # cuDNN's quickest gradients of a convolution in 32 bits add up in any order: no two trainings would be the same.
+    torch.backends.cudnn.deterministic = True
     torch.manual_seed(settings.seed)
     preprocessor = build_preprocessor(settings)
     model = build_model(settings, preprocessor)
