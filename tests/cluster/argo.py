@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.kube import Cluster, until
+from tests.cluster.kube import Cluster, environment, until
 from tests.cluster.onenode import build, processes
 from tests.cluster.onenode import cluster as onenode
 from tests.cluster.onenode.places import Places
@@ -70,21 +70,6 @@ def running(cluster: Cluster) -> Iterator[None]:
         yield
     finally:
         processes.stop(places, PROCESS)
-
-
-@contextlib.contextmanager
-def environment(**values: str) -> Iterator[None]:
-    """Variables for the processes that start meanwhile."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def has_argo(cluster: Cluster) -> bool:
@@ -161,3 +146,14 @@ def nodes(state: dict[str, Any], kind: str = "Pod") -> list[dict[str, Any]]:
     """The nodes of a workflow of a kind, in the order in which they started."""
     found = [node for node in state.get("nodes", {}).values() if node["type"] == kind]
     return sorted(found, key=lambda node: str(node.get("startedAt")))
+
+
+def told(state: dict[str, Any]) -> list[str]:
+    """Each node's name, phase and message."""
+    found = state.get("nodes", {}).values()
+    return [f"{node['displayName']}: {node['phase']} {node.get('message', '')}" for node in found]
+
+
+def ran(state: dict[str, Any]) -> list[str]:
+    """The templates of the pods that were started, in their order; those of repeated attempts only once."""
+    return list(dict.fromkeys(node["templateName"] for node in nodes(state)))

@@ -1,11 +1,12 @@
 """A cluster as the tests speak to it: kubectl with a context that is always named, so that none is taken by chance."""
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -97,10 +98,26 @@ def until(ask: Callable[[], T | None], seconds: float, what: str, pause: float =
     raise AssertionError(f"{what}: not within {seconds:g} s")
 
 
-def pod_of(cluster: Cluster, selector: str, phase: str = "Running") -> dict[str, Any] | None:
-    """The latest pod of a selector that is in a phase and does not go away."""
+@contextlib.contextmanager
+def environment(**values: str) -> Iterator[None]:
+    """Variables for the processes that start meanwhile."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def pod_of(cluster: Cluster, selector: str, phase: str = "Running", *, bound: bool = False) -> dict[str, Any] | None:
+    """The latest pod of a selector that is in a phase, on a node if `bound`, and does not go away."""
     pods = [pod for pod in cluster.get("pods", selector) if "deletionTimestamp" not in pod["metadata"]]
-    return next((pod for pod in reversed(pods) if pod["status"]["phase"] == phase), None)
+    fit = [pod for pod in pods if pod["status"]["phase"] == phase and (not bound or "nodeName" in pod["spec"])]
+    return fit[-1] if fit else None
 
 
 def exit_code(pod: dict[str, Any], container: str = "main") -> int | None:

@@ -1,5 +1,6 @@
 """Stages as plain Jobs, from `python -m k8s job` to what their pods left; the tests without Argo use it."""
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -71,29 +72,32 @@ def saved(cluster: Cluster, folder: str) -> bool:
 
 
 def k8s(command: str, recipe: Digits, *words: str, profile: str = PROFILE) -> str:
-    """What `python -m k8s` prints of a recipe."""
+    """What `python -m k8s` prints of a copy of digits."""
     configs = [str(recipe.folder / word) if word.endswith(".yaml") else word for word in FLAGS]
-    full = [sys.executable, "-m", "k8s", command, str(recipe.folder), *words, "--profile", profile, *configs]
-    done = subprocess.run(full, cwd=ROOT, capture_output=True, text=True, check=False)
+    return k8s_of(command, recipe.folder, *words, *configs, profile=profile)
+
+
+def k8s_of(command: str, folder: Path, *words: str, profile: str = PROFILE, **environment: str) -> str:
+    """What `python -m k8s` prints of a recipe."""
+    full = [sys.executable, "-m", "k8s", command, str(folder), *words, "--profile", profile]
+    done = subprocess.run(
+        full, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def start(cluster: Cluster, recipe: Digits, stage: str, *flags: str) -> Job:
+def start(cluster: Cluster, recipe: Digits, stage: str, profile: str = PROFILE) -> Job:
     """Give the cluster a stage."""
-    return start_text(cluster, k8s("job", recipe, stage, *flags))
-
-
-def start_text(cluster: Cluster, text: str) -> Job:
-    """Give the cluster what `k8s` printed."""
+    text = k8s("job", recipe, stage, profile=profile)
     names = cluster.kubectl("apply", "--server-side", "--filename=-", "--output=name", stdin=text).split()
     return Job(cluster, next(name.partition("/")[2] for name in names if name.startswith("job.batch/")))
 
 
-def run(cluster: Cluster, recipe: Digits, stages: list[str]) -> dict[str, Job]:
+def run(cluster: Cluster, recipe: Digits, stages: list[str], profile: str = PROFILE) -> dict[str, Job]:
     """Run stages one after the other."""
     jobs = {}
     for stage in stages:
-        jobs[stage] = start(cluster, recipe, stage)
+        jobs[stage] = start(cluster, recipe, stage, profile)
         jobs[stage].succeed()
     return jobs

@@ -3,7 +3,6 @@
 The nodes are made by hand (label, taint, capacity): a scheduler cannot tell, and no kubelet ever starts what it binds.
 """
 
-import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +12,8 @@ import pytest
 import yaml
 
 from k8s.values import read_profile
-from tests.cluster import stage_jobs
 from tests.cluster.kube import Cluster, until
+from tests.cluster.scheduling import bound, pod_of_stage, remove_pods
 from tests.egs3.digits_run import Digits
 
 ROOT = Path(__file__).parents[2]
@@ -82,32 +81,6 @@ def initial_taints(cluster: Cluster, name: str, node: dict[str, Any]) -> list[st
     return [taint["key"] for taint in spec.get("taints", []) if taint["key"] not in own]
 
 
-def pod_of_stage(recipe: Digits, stage: str, profile: str) -> dict[str, Any]:
-    """The pod of a stage, as a profile has it, without the volume: that is bound to our real node."""
-    documents = yaml.safe_load_all(stage_jobs.k8s("job", recipe, stage, profile=profile))
-    template = next(each for each in documents if each["kind"] == "Job")["spec"]["template"]
-    spec = copy.deepcopy(template["spec"])
-    gone = {each["name"] for each in spec["volumes"] if "persistentVolumeClaim" in each or "configMap" in each}
-    spec["volumes"] = [each for each in spec["volumes"] if each["name"] not in gone]
-    main = spec["containers"][0]
-    main["volumeMounts"] = [each for each in main["volumeMounts"] if each["name"] not in gone]
-    for key in ("priorityClassName", "imagePullSecrets", "runtimeClassName"):
-        spec.pop(key, None)
-    name = f"{profile}-{stage.replace('_', '-')}"
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "labels": {"espnet3.org/test": "gpu"}},
-        "spec": spec,
-    }
-
-
-def bound(cluster: Cluster, name: str) -> str | None:
-    """The node that a pod was bound to."""
-    node = cluster.read(f"pod/{name}")["spec"].get("nodeName")
-    return None if node is None else str(node)
-
-
 @pytest.mark.parametrize(("profile", "nodes"), [(name, name) for name in PROFILES], indirect=["nodes"], ids=PROFILES)
 def test_training_goes_to_a_gpu_node_and_the_rest_does_not(
     chart: Cluster, profile: str, nodes: dict[str, dict[str, Any]], tmp_path: Path
@@ -121,7 +94,7 @@ def test_training_goes_to_a_gpu_node_and_the_rest_does_not(
             for stage, pod in pods.items()
         }
     finally:
-        chart.kubectl("delete", "pods", "--selector=espnet3.org/test=gpu", "--force", "--grace-period=0")
+        remove_pods(chart)
     gpu = {f"{profile}-gpu-spot", f"{profile}-gpu"}
     assert where["train"] in gpu
     assert {where["collect_stats"], where["measure"]}.isdisjoint(gpu)

@@ -1,0 +1,100 @@
+"""Recipes from audio to a model on the Hub: every stage on the cluster, with the tests' own Hub on its node."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cluster import argo as programs
+from tests.cluster import install, stage_jobs
+from tests.cluster.kube import Cluster
+from tests.cluster.onenode.places import NODE_ADDRESS
+from tests.egs3.digits_run import ALL_STAGES, REPO, Digits
+from tests.hub.server import HubServer, serving
+
+pytestmark = pytest.mark.slow
+TOKEN = "hf_writer"  # the tests' Hub takes it
+AN4 = os.environ.get("ESPNET3_AN4_ARCHIVE", "")
+PACKS = {"model": "model_pack", "space": "demo_pack"}
+
+
+@pytest.fixture(scope="module")
+def hub(chart: Cluster) -> Iterator[HubServer]:
+    """A Hub that pods reach, and the token in a Secret, as k8s/README.md tells it."""
+    if not chart.own:
+        pytest.skip("the tests' Hub is within reach of our own cluster only")
+    chart.kubectl("create", "secret", "generic", "hub", f"--from-literal=token={TOKEN}")
+    with serving(NODE_ADDRESS) as server:
+        yield server
+    chart.kubectl("delete", "secret", "hub")
+
+
+@pytest.fixture
+def profile(hub: HubServer, tmp_path: Path) -> str:
+    """The tests' profile with that Hub and its token."""
+    content: dict[str, Any] = yaml.safe_load(Path(f"k8s/profiles/{install.PROFILE}.yaml").read_text(encoding="utf-8"))
+    hub.reset()
+    content |= {
+        "hub": {"endpoint": hub.address},
+        "token": {"existingSecret": "hub"},
+        "environment": {"HF_HUB_DISABLE_XET": "1"},
+    }
+    file = tmp_path / "profile.yaml"
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return str(file)
+
+
+def published(cluster: Cluster, hub: HubServer, experiment: str, target: Path) -> dict[str, bool]:
+    """Whether the Hub holds what the experiment packed, by kind of repository."""
+    there = install.fetch(cluster, experiment, target)
+    return {kind: hub.contents(REPO, kind) == files(there / folder) for kind, folder in PACKS.items()}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """What a pack holds."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != ".owner")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def test_all_nine_stages_run_as_jobs(chart: Cluster, hub: HubServer, profile: str, tmp_path: Path) -> None:
+    recipe = stage_jobs.new(tmp_path, "published")
+    recipe.publish()
+    jobs = stage_jobs.run(chart, recipe, ALL_STAGES, profile=profile)
+    assert published(chart, hub, "published/asr/exp/tiny", tmp_path / "there") == {"model": True, "space": True}
+    accounts = {stage: job.pods()[0]["spec"]["serviceAccountName"] for stage, job in jobs.items()}
+    assert {stage for stage, account in accounts.items() if account == "espnet3-publisher"} == {
+        "upload_model",
+        "upload_demo",
+    }
+    assert all(TOKEN not in job.logs() for job in jobs.values())
+
+
+def an4(folder: Path) -> Digits:
+    """The AN4 recipe with a training of one epoch, which finds the corpus on the workspace."""
+    recipe = Digits(folder / "an4" / "asr")
+    ignored = shutil.ignore_patterns("data", "exp", "__pycache__")
+    shutil.copytree(install.ROOT / "egs3" / "an4" / "asr", recipe.folder, ignore=ignored)
+    recipe.edit("conf/training_smoke.yaml", "max_epochs: 3", "max_epochs: 1")
+    recipe.publish()
+    return recipe
+
+
+@pytest.mark.skipif(not AN4, reason="ESPNET3_AN4_ARCHIVE does not name the AN4 archive")
+def test_an4_runs_on_real_speech(argo: Cluster, hub: HubServer, profile: str, tmp_path: Path) -> None:
+    recipe = an4(tmp_path)
+    corpus = "/workspace/an4_sphere.tar.gz"
+    install.put(argo, Path(AN4), corpus)
+    smoke = ["--training_config", str(recipe.folder / "conf" / "training_smoke.yaml")]
+    text = stage_jobs.k8s_of("render", recipe.folder, *smoke, profile=profile, ESPNET3_AN4_ARCHIVE=corpus)
+    file = tmp_path / "workflow.yaml"
+    file.write_text(text, encoding="utf-8")
+    state = programs.finished(argo, programs.submit(argo, file), 1200)
+    assert state["phase"] == "Succeeded", programs.told(state)
+    assert programs.ran(state) == ["plan", *(stage.replace("_", "-") for stage in ALL_STAGES), "finish"]
+    scores = install.fetch(argo, "an4/asr/exp/smoke/greedy", tmp_path / "scores") / "metrics.json"
+    assert '"wer_reference_words": 773' in scores.read_text(encoding="utf-8")
+    assert published(argo, hub, "an4/asr/exp/smoke", tmp_path / "there") == {"model": True, "space": True}
