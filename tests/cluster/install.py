@@ -14,7 +14,8 @@ from images.catalog import NAMES
 from tests.charts import programs
 from tests.cluster.kube import Cluster
 from tests.cluster.onenode import cluster as onenode
-from tests.cluster.onenode.places import NODE, Places
+from tests.cluster.onenode import volumes
+from tests.cluster.onenode.places import Places
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "espnet3"
@@ -56,22 +57,7 @@ def make_volume(cluster: Cluster, name: str) -> None:
         return
     folder = Places().volumes / name
     folder.mkdir(parents=True, mode=0o700)
-    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}]}
-    cluster.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": {"name": name, "labels": {"espnet3.org/test": cluster.namespace}},
-            "spec": {
-                "capacity": {"storage": "1Ti"},
-                "accessModes": ["ReadWriteMany", "ReadWriteOnce"],
-                "persistentVolumeReclaimPolicy": "Retain",
-                "storageClassName": "",
-                "local": {"path": str(folder)},
-                "nodeAffinity": {"required": {"nodeSelectorTerms": [term]}},
-            },
-        }
-    )
+    cluster.apply(volumes.persistent_volume(folder, **{"espnet3.org/test": cluster.namespace}))
 
 
 def remove_volumes(cluster: Cluster, namespace: str) -> None:
@@ -80,6 +66,15 @@ def remove_volumes(cluster: Cluster, namespace: str) -> None:
         cluster.kubectl("delete", "persistentvolume", f"--selector=espnet3.org/test={namespace}")
         for folder in Places().volumes.glob(f"{namespace}-*"):
             shutil.rmtree(folder)
+
+
+def renew_volumes(cluster: Cluster) -> None:
+    """Empty the cluster's own volumes that a claim has left, for the next one."""
+    for volume in cluster.get("persistentvolumes"):
+        if volume["spec"]["storageClassName"] == volumes.CLASS and volume["status"]["phase"] == "Released":
+            cluster.kubectl("delete", "persistentvolume", volume["metadata"]["name"])
+            shutil.rmtree(volume["spec"]["local"]["path"])
+    volumes.offer(Places())
 
 
 def helm_program() -> Path:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+from tests.charts import programs
 from tests.cluster.onenode import cluster
 from tests.cluster.onenode.build import CannotBuild
 from tests.cluster.onenode.places import Places
@@ -29,7 +30,10 @@ def main() -> None:
         sys.exit(str(error))
     if command == "up":
         subprocess.run(places.kubectl("get", "nodes", "-o", "wide"), check=True)
-        sys.stdout.write(f"export KUBECONFIG={places.kubeconfig} PATH={places.programs}:$PATH\n")
+        sys.stdout.write(f"export KUBECONFIG={places.kubeconfig} CONTAINERD_ADDRESS={places.containerd_socket}\n")
+        sys.stdout.write(
+            f"export PATH={places.programs}:{programs.folder()}:$PATH    # with helm, where `make tools` ran\n"
+        )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.cluster.onenode import build, components, network, pki, processes
+from tests.cluster.onenode import build, components, network, pki, processes, volumes
 from tests.cluster.onenode.places import API_PORT, NODE, NODE_ADDRESS, Places
 from tests.cluster.onenode.processes import DidNotStart
 
@@ -101,6 +101,7 @@ def start(places: Places) -> None:
     # a namespace is fit for pods only when the controllers have made its service account
     processes.wait_for(places, "kube-controller-manager", places.kubectl("get", "serviceaccount", "default"), 60)
     processes.wait_for(places, "coredns", ["bash", "-c", f"exec 3<>/dev/tcp/{NODE_ADDRESS}/53"], 60)
+    volumes.offer(places)
 
 
 def load_image(places: Places, archive: Path) -> None:

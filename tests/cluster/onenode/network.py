@@ -7,12 +7,14 @@ from pathlib import Path
 from tests.cluster.onenode.places import BRIDGE, NODE_ADDRESS, POD_NETWORK, Places
 
 SETTINGS = {"net/ipv4/ip_forward": "1"}
+NAMESPACES = Path("/run/netns")
 FORWARD = [["FORWARD", side, BRIDGE, "-j", "ACCEPT"] for side in ("-i", "-o")]
 
 
 def prepare(places: Places) -> None:
     """Make the bridge, which carries the node's own address, and let packets through it."""
     remember_settings(places)
+    keep_namespaces(places)
     if not done("ip", "link", "show", BRIDGE):
         run("ip", "link", "add", BRIDGE, "type", "bridge")
     run("ip", "addr", "replace", f"{NODE_ADDRESS}/24", "dev", BRIDGE)
@@ -33,6 +35,23 @@ def remember_settings(places: Places) -> None:
         kept.write_text(json.dumps(before), encoding="ascii")
 
 
+def keep_namespaces(places: Places) -> None:
+    """Make the folder of network namespaces a mount.
+
+    Where it is none, podman and `ip netns` lay one over it at their first use, and those of running pods vanish below.
+    """
+    NAMESPACES.mkdir(exist_ok=True)
+    if not NAMESPACES.is_mount():
+        run("mount", "--bind", str(NAMESPACES), str(NAMESPACES))
+        run("mount", "--make-rshared", str(NAMESPACES))
+        mounted(places).touch()
+
+
+def mounted(places: Places) -> Path:
+    """Stands where `keep_namespaces` made the mount."""
+    return places.run / "namespaces-mounted"
+
+
 def take_back(places: Places) -> None:
     """Undo `prepare`, and what kube-proxy wrote."""
     if Path(places.program("kube-proxy")).exists():
@@ -41,6 +60,8 @@ def take_back(places: Places) -> None:
         while done("iptables", "-w", "-D", *rule):
             pass
     remove_kubernetes_chains()
+    if mounted(places).exists():
+        done("umount", "--lazy", str(NAMESPACES))
     done("ip", "link", "delete", BRIDGE)
     kept = places.run / "settings.json"
     if kept.exists():
