@@ -16,56 +16,39 @@ from images import sandbox
 from images.catalog import Variant
 from images.engine import Engine
 from stages import container_of
-from tests.egs3.digits_run import STAGES, Digits, Done
+from tests.egs3.digits_run import ALL_STAGES, Digits, Done
+from tests.egs3.published import unpublished
 from tests.hub.server import HubServer, serving
 from tests.trees import differences, read_tree
 
 log = logging.getLogger(__name__)
 FOLDER = "digits/asr"
-COMMANDS = ("plan", *STAGES)
+COMMANDS = ("plan", *ALL_STAGES)
 UPLOADS = ("upload_model", "upload_demo")
-PUBLICATION = """\
-defaults: [publication, _self_]
-upload_model: {repo: me/digits}
-upload_demo: {repo: me/digits}
-"""
-PUBLISHED = {("model", "me/digits"): "exp/tiny/model_pack", ("space", "me/digits"): "exp/tiny/demo_pack"}
-"""What the Hub has to hold in the end: repository -> folder."""
 
 
 def main(engine: Engine, variant: Variant) -> int:
     """Run the recipe both ways; returns the exit code, 0 where both left the same files."""
     with tempfile.TemporaryDirectory() as scratch, serving() as hub:
         recipe, workspace = Digits.new(Path(scratch, "recipe")), make_workspace(Path(scratch, "workspace"))
-        recipe.write("conf/published.yaml", PUBLICATION)
-        flags = ("--publication_config", "conf/published.yaml")
-        (workspace / "run.yaml").write_text(recipe.run("--print_config", *flags).stdout, encoding="utf-8")
-        for command in (*COMMANDS, *UPLOADS):
+        recipe.publish()
+        (workspace / "run.yaml").write_text(recipe.run("--print_config").stdout, encoding="utf-8")
+        for command in COMMANDS:
             done = run_stage(engine, variant, command, workspace, to_reach(hub) if command in UPLOADS else None)
             if done.returncode:
                 log.error("%s ended with %d:\n%s", command, done.returncode, done.stdout)
                 return 1
-        lost = find_unpublished(hub, workspace / FOLDER)
+        lost = unpublished(hub, workspace / FOLDER / "exp/tiny")
         hub.reset()
-        ran = run_in_one_process(recipe, flags, hub)
-        return report([*lost, *compare(recipe, ran, workspace / FOLDER)])
+        ran = run_in_one_process(recipe, hub)
+        told = [f"the Hub does not hold {folder} as it is in the workspace" for folder in lost]
+        return report([*told, *compare(recipe, ran, workspace / FOLDER)])
 
 
 def to_reach(hub: HubServer) -> dict[str, str]:
     """The environment in which a stage uploads to this Hub, whatever proxy the machine has."""
     here = dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1")
     return {"HF_ENDPOINT": hub.address, "HF_TOKEN": "hf_writer", "HF_HUB_DISABLE_XET": "1", **here}
-
-
-def find_unpublished(hub: HubServer, place: Path) -> list[str]:
-    """What the Hub does not hold as it is in the workspace."""
-    lost = []
-    for (kind, name), folder in PUBLISHED.items():
-        files = {path for path in (place / folder).rglob("*") if path.is_file()}
-        packed = {str(path.relative_to(place / folder)): path.read_bytes() for path in files}
-        if hub.contents(name, kind) != packed:
-            lost.append(f"the Hub's {kind} {name} is not what {folder} holds")
-    return lost
 
 
 def make_workspace(folder: Path) -> Path:
@@ -99,11 +82,11 @@ def image_of(command: str) -> str:
     return "data" if command == "plan" else container_of(command).image
 
 
-def run_in_one_process(recipe: Digits, flags: tuple[str, ...], hub: HubServer) -> Done:
+def run_in_one_process(recipe: Digits, hub: HubServer) -> Done:
     """The same stages by run.py."""
     os.environ.update(to_reach(hub))
     start = time.monotonic()
-    ran = recipe.run("--stages", "all", *UPLOADS, *flags)
+    ran = recipe.run()
     log.info("run.py: exit code %d after %.1f s", ran.returncode, time.monotonic() - start)
     return ran
 

@@ -13,13 +13,13 @@ from tests.cluster import argo as programs
 from tests.cluster import install, stage_jobs
 from tests.cluster.kube import Cluster
 from tests.cluster.onenode.places import NODE_ADDRESS
-from tests.egs3.digits_run import ALL_STAGES, REPO, Digits
+from tests.egs3.digits_run import ALL_STAGES, Digits
+from tests.egs3.published import unpublished
 from tests.hub.server import HubServer, serving
 
 pytestmark = pytest.mark.slow
 TOKEN = "hf_writer"  # the tests' Hub takes it
 AN4 = os.environ.get("ESPNET3_AN4_ARCHIVE", "")
-PACKS = {"model": "model_pack", "space": "demo_pack"}
 
 
 @pytest.fixture(scope="module")
@@ -48,23 +48,11 @@ def profile(hub: HubServer, tmp_path: Path) -> str:
     return str(file)
 
 
-def published(cluster: Cluster, hub: HubServer, experiment: str, target: Path) -> dict[str, bool]:
-    """Whether the Hub holds what the experiment packed, by kind of repository."""
-    there = install.fetch(cluster, experiment, target)
-    return {kind: hub.contents(REPO, kind) == files(there / folder) for kind, folder in PACKS.items()}
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """What a pack holds."""
-    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != ".owner")
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
-
-
 def test_all_nine_stages_run_as_jobs(chart: Cluster, hub: HubServer, profile: str, tmp_path: Path) -> None:
     recipe = stage_jobs.new(tmp_path, "published")
     recipe.publish()
     jobs = stage_jobs.run(chart, recipe, ALL_STAGES, profile=profile)
-    assert published(chart, hub, "published/asr/exp/tiny", tmp_path / "there") == {"model": True, "space": True}
+    assert unpublished(hub, install.fetch(chart, "published/asr/exp/tiny", tmp_path / "there")) == []
     accounts = {stage: job.pods()[0]["spec"]["serviceAccountName"] for stage, job in jobs.items()}
     assert {stage for stage, account in accounts.items() if account == "espnet3-publisher"} == {
         "upload_model",
@@ -95,6 +83,6 @@ def test_an4_runs_on_real_speech(argo: Cluster, hub: HubServer, profile: str, tm
     state = programs.finished(argo, programs.submit(argo, file), 1200)
     assert state["phase"] == "Succeeded", programs.told(state)
     assert programs.ran(state) == ["plan", *(stage.replace("_", "-") for stage in ALL_STAGES), "finish"]
-    scores = install.fetch(argo, "an4/asr/exp/smoke/greedy", tmp_path / "scores") / "metrics.json"
-    assert '"wer_reference_words": 773' in scores.read_text(encoding="utf-8")
-    assert published(argo, hub, "an4/asr/exp/smoke", tmp_path / "there") == {"model": True, "space": True}
+    there = install.fetch(argo, "an4/asr/exp/smoke", tmp_path / "there")
+    assert '"wer_reference_words": 773' in (there / "greedy" / "metrics.json").read_text(encoding="utf-8")
+    assert unpublished(hub, there) == []

@@ -9,13 +9,14 @@ from tests.egs3.digits_run import REPO
 from tests.hub.server import HubServer
 
 BACKENDS = ("torch", "onnx")
+PACKS = {"model": "model_pack", "space": "demo_pack"}
+"""Kind of repository -> folder of the experiment."""
 
 
 def assert_published(hub: HubServer, experiment: Path) -> None:
     """Model and Space are what was packed, private, and the model of the Hub hears what infer heard."""
-    for kind, folder in (("model", "model_pack"), ("space", "demo_pack")):
-        assert hub.contents(REPO, kind) == contents(experiment / folder)
-        assert hub.repo(REPO, kind).private
+    assert unpublished(hub, experiment) == []
+    assert all(hub.repo(REPO, kind).private for kind in PACKS)
     expected = read_scp(next(experiment.glob("greedy/*/hyp.scp")))
     dataset = ManifestDataset(str(experiment.parents[1] / "data/test.jsonl"))
     samples = [dataset[index] for index in range(len(dataset))]
@@ -25,6 +26,11 @@ def assert_published(hub: HubServer, experiment: Path) -> None:
         assert model.meta.model_dump()["experiment"] == experiment.name
         texts = model(recordings)
         assert dict(zip((sample["utt_id"] for sample in samples), texts, strict=True)) == expected
+
+
+def unpublished(hub: HubServer, experiment: Path) -> list[str]:
+    """The packs of an experiment that the Hub does not hold as they are."""
+    return [folder for kind, folder in PACKS.items() if hub.contents(REPO, kind) != contents(experiment / folder)]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
