@@ -20,9 +20,9 @@ from espnet3.publishing.privacy import refuse_private
 from espnet3.publishing.trial import try_pack
 from espnet3.systems.asr.parts import build_preprocessor, load_training_config
 from espnet3.systems.base.config import PublicationConfig, read_config
-from espnet3.utils.files import claim, remove_leftovers, replacing_dir
+from espnet3.utils.files import claim, remove_leftovers, replacing_dir, sha256
 from espnet3.utils.fingerprint import fingerprint_of
-from espnet3.utils.packs import CARD, KIND, META, SCHEMA_VERSION, SUMS, WEIGHTS, read_pack, sha256
+from espnet3.utils.packs import CARD, KIND, META, SCHEMA_VERSION, SUMS, WEIGHTS, read_pack
 from espnet3.utils.recipe import recipe_name
 from espnet3.utils.versions import git_commit, installed_versions, package_version
 

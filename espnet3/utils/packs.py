@@ -5,7 +5,6 @@ is executed: weights are safetensors or ONNX, its config may name only the class
 counts only for who trusts it. Every file that is used has the sha256 that the pack promises.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from espnet3.errors import DataError
+from espnet3.utils.files import sha256
 from espnet3.utils.pack_config import checked_config
 
 SCHEMA_VERSION = 1
@@ -125,12 +125,6 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is damaged: it is no UTF-8 text ({error.reason}). {_CURE}") from None
-
-
-def sha256(path: Path) -> str:
-    """sha256 of a file, hex."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _read_meta(path: Path) -> Meta:
