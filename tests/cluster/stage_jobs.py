@@ -89,7 +89,11 @@ def k8s_of(command: str, folder: Path, *words: str, profile: str = PROFILE, **en
 
 def start(cluster: Cluster, recipe: Digits, stage: str, profile: str = PROFILE) -> Job:
     """Give the cluster a stage."""
-    text = k8s("job", recipe, stage, profile=profile)
+    return start_text(cluster, k8s("job", recipe, stage, profile=profile))
+
+
+def start_text(cluster: Cluster, text: str) -> Job:
+    """Give the cluster a stage that `k8s` printed."""
     names = cluster.kubectl("apply", "--server-side", "--filename=-", "--output=name", stdin=text).split()
     return Job(cluster, next(name.partition("/")[2] for name in names if name.startswith("job.batch/")))
 

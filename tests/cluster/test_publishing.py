@@ -20,6 +20,7 @@ from tests.hub.server import HubServer, serving
 pytestmark = pytest.mark.slow
 TOKEN = "hf_writer"  # the tests' Hub takes it
 AN4 = os.environ.get("ESPNET3_AN4_ARCHIVE", "")
+CORPUS = "/workspace/an4_sphere.tar.gz"
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +73,37 @@ def an4(folder: Path) -> Digits:
 
 
 @pytest.mark.skipif(not AN4, reason="ESPNET3_AN4_ARCHIVE does not name the AN4 archive")
-def test_an4_runs_on_real_speech(argo: Cluster, hub: HubServer, profile: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["jobs", "argo"])
+def test_an4_runs_on_real_speech(
+    chart: Cluster, hub: HubServer, profile: str, way: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if way == "argo":
+        request.getfixturevalue("argo")
     recipe = an4(tmp_path)
-    corpus = "/workspace/an4_sphere.tar.gz"
-    install.put(argo, Path(AN4), corpus)
-    smoke = ["--training_config", str(recipe.folder / "conf" / "training_smoke.yaml")]
-    text = stage_jobs.k8s_of("render", recipe.folder, *smoke, profile=profile, ESPNET3_AN4_ARCHIVE=corpus)
-    file = tmp_path / "workflow.yaml"
-    file.write_text(text, encoding="utf-8")
-    state = programs.finished(argo, programs.submit(argo, file), 1200)
-    assert state["phase"] == "Succeeded", programs.told(state)
-    assert programs.ran(state) == ["plan", *(stage.replace("_", "-") for stage in ALL_STAGES), "finish"]
-    there = install.fetch(argo, "an4/asr/exp/smoke", tmp_path / "there")
+    install.remove(chart, "an4")
+    install.put(chart, Path(AN4), CORPUS)
+    {"jobs": run_jobs, "argo": run_workflow}[way](chart, recipe.folder, profile)
+    there = install.fetch(chart, "an4/asr/exp/smoke", tmp_path / "there")
     assert '"wer_reference_words": 773' in (there / "greedy" / "metrics.json").read_text(encoding="utf-8")
     assert unpublished(hub, there) == []
+
+
+def render(command: str, folder: Path, *words: str, profile: str) -> str:
+    """What `python -m k8s` prints of the AN4 recipe's short training."""
+    smoke = ["--training_config", str(folder / "conf" / "training_smoke.yaml")]
+    return stage_jobs.k8s_of(command, folder, *words, *smoke, profile=profile, ESPNET3_AN4_ARCHIVE=CORPUS)
+
+
+def run_jobs(cluster: Cluster, folder: Path, profile: str) -> None:
+    """Every stage as a Job."""
+    for stage in ALL_STAGES:
+        stage_jobs.start_text(cluster, render("job", folder, stage, profile=profile)).succeed(600)
+
+
+def run_workflow(cluster: Cluster, folder: Path, profile: str) -> None:
+    """Every stage in one workflow."""
+    file = folder / "workflow.yaml"
+    file.write_text(render("render", folder, profile=profile), encoding="utf-8")
+    state = programs.finished(cluster, programs.submit(cluster, file), 1200)
+    assert state["phase"] == "Succeeded", programs.told(state)
+    assert programs.ran(state) == ["plan", *(stage.replace("_", "-") for stage in ALL_STAGES), "finish"]

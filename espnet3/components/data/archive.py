@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from espnet3.errors import ConfigError, DataError, TryAgain
 from espnet3.utils import files
+from espnet3.utils import tar as tar_files
 from espnet3.utils.files import replacing, replacing_dir
 from espnet3.utils.progress import track
 
@@ -167,23 +168,23 @@ def _is_zip(archive: Path) -> bool:
 
 
 def _extract_tar(archive: Path, folder: Path, gate: _Gate) -> None:
-    def admit(member: tarfile.TarInfo, destination: str) -> tarfile.TarInfo | None:
+    def admit(member: tarfile.TarInfo, destination: str) -> tarfile.TarInfo:
         path = gate.check(member.name, member.size)
         if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
             raise gate.refusal(member.name, "it is no file, folder or link")
         try:
-            admitted = tarfile.data_filter(member, destination)
-        except tarfile.FilterError as error:
+            harmless = tar_files.admitted(member, destination)
+        except tar_files.NotAdmitted as error:
             raise gate.refusal(member.name, str(error)) from None
         if member.issym():
             gate.links.add(path)
         elif member.islnk() and gate.is_through_link(PurePosixPath(member.linkname)):
             raise gate.refusal(member.name, "it is a link to a link")
-        return admitted
+        return harmless
 
     with tarfile.open(archive, tarinfo=_Member) as tar:
         members = track(tar, label=f"extracting {archive.name}")
-        tar.extractall(folder, members=members, filter=admit)  # noqa: S202 (`admit` judges every member)
+        tar_files.extract(tar, folder, members, admit)
 
 
 def _extract_zip(archive: Path, folder: Path, gate: _Gate) -> None:

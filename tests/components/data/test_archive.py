@@ -55,6 +55,13 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.fixture(params=["3.11.4", "3.11.0"], autouse=True)
+def python(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian 12 has Python 3.11.2, without the filters that later ones bring."""
+    if request.param == "3.11.0":
+        monkeypatch.delattr(tarfile, "data_filter")
+
+
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
     (tmp_path / "work").mkdir()
