@@ -71,7 +71,7 @@ def remove_volumes(cluster: Cluster, namespace: str) -> None:
 def renew_volumes(cluster: Cluster) -> None:
     """Empty the cluster's own volumes that a claim has left, for the next one."""
     for volume in cluster.get("persistentvolumes"):
-        if volume["spec"]["storageClassName"] == volumes.CLASS and volume["status"]["phase"] == "Released":
+        if volume["spec"].get("storageClassName") == volumes.CLASS and volume["status"]["phase"] == "Released":
             cluster.kubectl("delete", "persistentvolume", volume["metadata"]["name"])
             shutil.rmtree(volume["spec"]["local"]["path"])
     volumes.offer(Places())

@@ -102,7 +102,8 @@ def test_the_cluster_fills_the_executors_token(release: Cluster) -> None:
     ],
 )
 def test_a_named_user_runs_recipes_and_no_more(release: Cluster, verb: str, resource: str, answer: str) -> None:
-    words = ["auth", "can-i", verb, resource, "--as=ada", f"--namespace={release.namespace}"]
+    kind, _, part = resource.partition("/")  # kubectl would take the part for a name
+    words = ["auth", "can-i", verb, kind, f"--subresource={part}", "--as=ada", f"--namespace={release.namespace}"]
     said = subprocess.run([*release.kubectl_words, *words], capture_output=True, text=True, check=False).stdout
     assert said.strip() == answer
 

@@ -78,7 +78,8 @@ def test_results(reader: Reader, finished: str) -> None:
     names = {path.name for path in paths}
     assert {"metrics.json", "report.html", "train.log", "outcome.json"} <= names
     metrics = next(reader.folder / path for path in paths if path.name == "metrics.json")
-    assert json.loads(metrics.read_text(encoding="utf-8"))["test"]["wer_reference_words"] > 0
+    scores = json.loads(metrics.read_text(encoding="utf-8"))["unseen"]
+    assert scores["wer_reference_words"] > 0
 
 
 @pytest.mark.parametrize(
