@@ -1,6 +1,5 @@
 """What a volume can do to a stage: full, read-only, of another user, damaged. Told plainly, nothing lost, then done."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.volume import Undisturbed, Volume
-from tests.egs3.digits_run import STAGES
+from tests.egs3.digits_run import STAGES, respect_permissions
 
 pytestmark = pytest.mark.slow
 
@@ -195,10 +194,3 @@ def test_a_corrupt_run_config_is_told(
     assert str(volume.config) in said
     assert "Traceback" not in said
     assert volume.differs_from(undisturbed_stages.before("train")) == []
-
-
-def respect_permissions() -> None:
-    """Make the program that this process becomes obey the modes of files also as root."""
-    set_capability_bounds, dac_override = 24, 1
-    if os.geteuid() == 0 and ctypes.CDLL(None).prctl(set_capability_bounds, dac_override, 0, 0, 0) != 0:
-        raise OSError("prctl")

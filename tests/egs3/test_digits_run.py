@@ -1,7 +1,6 @@
 """The digits recipe from a user's side: every stage, in processes of its own, run twice, changed and disturbed."""
 
 import contextlib
-import ctypes
 import os
 import random
 import re
@@ -19,7 +18,7 @@ from espnet3.utils.recipe import load_recipe
 from espnet3.utils.run_config import RunConfig
 from espnet3.utils.stages_utils import run_stages
 from tests.egs3.conftest import Undisturbed
-from tests.egs3.digits_run import CONFIGS, STAGES, Digits
+from tests.egs3.digits_run import CONFIGS, STAGES, Digits, respect_permissions
 from tests.trees import differences
 
 After = Callable[[str], Digits]
@@ -274,10 +273,3 @@ def kill(process: subprocess.Popen[str]) -> None:
 def cut_in_half(path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-
-
-def respect_permissions() -> None:
-    """Make the program that this process becomes obey the modes of files also as root."""
-    set_capability_bounds, dac_override = 24, 1
-    if os.geteuid() == 0 and ctypes.CDLL(None).prctl(set_capability_bounds, dac_override, 0, 0, 0) != 0:
-        raise OSError("prctl")
