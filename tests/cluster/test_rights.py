@@ -1,10 +1,9 @@
 """What the chart's accounts may do, as the API server says: next to nothing."""
 
-import json
-
 import pytest
 
 from tests.cluster.kube import Cluster, Refused
+from tests.cluster.rights import may
 
 ACCOUNTS = ("espnet3-stage", "espnet3-publisher", "espnet3-executor")
 QUESTIONS = {
@@ -24,30 +23,20 @@ QUESTIONS = {
 }
 
 
-def may(cluster: Cluster, account: str, verb: str, resource: str) -> bool:
-    """What `kubectl auth can-i` would say, also for resources that the cluster does not know yet."""
-    kind, _, group = resource.partition(".")
-    name, _, part = kind.partition("/")
-    asked = {"namespace": cluster.namespace, "verb": verb, "resource": name, "subresource": part, "group": group}
+def account_may(cluster: Cluster, account: str, verb: str, resource: str) -> bool:
     user = f"system:serviceaccount:{cluster.namespace}:{account}"
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {"user": user, "groups": ["system:serviceaccounts"], "resourceAttributes": asked},
-    }
-    answer = cluster.kubectl("create", "--filename=-", "--output=jsonpath={.status.allowed}", stdin=json.dumps(review))
-    return {"true": True, "false": False, "": False}[answer]
+    return may(cluster, user, verb, resource, groups=["system:serviceaccounts"])
 
 
 @pytest.mark.parametrize("account", ACCOUNTS)
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_an_account_may_not(chart: Cluster, account: str, question: str) -> None:
-    assert not may(chart, account, *QUESTIONS[question])
+    assert not account_may(chart, account, *QUESTIONS[question])
 
 
 @pytest.mark.parametrize("account", ACCOUNTS)
 def test_only_the_executor_reports_results_of_steps(chart: Cluster, account: str) -> None:
-    allowed = [may(chart, account, verb, "workflowtaskresults.argoproj.io") for verb in ("create", "patch")]
+    allowed = [account_may(chart, account, verb, "workflowtaskresults.argoproj.io") for verb in ("create", "patch")]
     assert allowed == [account == "espnet3-executor"] * 2
 
 
