@@ -13,12 +13,12 @@ from typing import Any
 import yaml
 
 from espnet3.components.data.stats import load_stats
-from espnet3.components.training.build import build
 from espnet3.errors import ConfigError, DataError
 from espnet3.systems.asr.decoding.arpa import write_arpa
 from espnet3.systems.asr.decoding.ngram import WordNgram
 from espnet3.systems.asr.parts import preprocessor_parts
 from espnet3.systems.base.publication_config import PublicationConfig
+from espnet3.utils.build import build
 from espnet3.utils.packs import CONFIG, WEIGHTS
 from espnet3.utils.recipe import recipe_folder
 

@@ -90,7 +90,7 @@ def _own_code(pack: Pack) -> AbstractContextManager[None]:
 
 
 def _build(pack: Pack, backend: str, device: str) -> Recogniser:
-    from espnet3.components.training.build import build, prepare
+    from espnet3.utils.build import build, prepare
 
     config = pack.config()
     recogniser = config["recogniser"]

@@ -24,11 +24,11 @@ from espnet3.components.data.dataset import CombinedDataset
 from espnet3.components.data.dataset_reference import load_datasets
 from espnet3.components.data.manifest import Utterance
 from espnet3.components.data.stats import Moments, stats_file
-from espnet3.components.training.build import build
 from espnet3.errors import DataError
 from espnet3.parallel.provider import Batch, Provider, Work
 from espnet3.parallel.runner import Runner
 from espnet3.parallel.sharded import PIECES, do_part, owning
+from espnet3.utils.build import build
 from espnet3.utils.files import remove, replacing, write_text
 from espnet3.utils.fingerprint import fingerprint_of, stage_fingerprint
 from espnet3.utils.named_files import named_files

@@ -118,7 +118,7 @@ def load_dataset(reference: DatasetReference, recipe_dir: Path, key: str) -> Spe
         )
     if reference.transform is None:
         return dataset
-    from espnet3.components.training.build import build
+    from espnet3.utils.build import build
 
     return TransformedDataset(dataset, build(reference.transform, f"{key}.transform"))
 

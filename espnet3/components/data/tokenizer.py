@@ -248,7 +248,7 @@ def train_tokenizer(config: DictConfig) -> None:
         DataError: there is no text, or a manifest is missing.
     """
     from espnet3.components.data.dataset_reference import load_datasets
-    from espnet3.components.training.build import build
+    from espnet3.utils.build import build
 
     settings = read_config(TokenizerConfig, config, "training_config")
     tokenizer: Tokenizer = build(settings.tokenizer, "training_config.tokenizer")

@@ -10,9 +10,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from espnet3.components.training.build import build, prepare
 from espnet3.errors import ConfigError, DataError
 from espnet3.systems.asr.decoding.decoder import Hypothesis
+from espnet3.utils.build import build, prepare
 
 OF_TRAINING = ("augment", "feature_augment")
 

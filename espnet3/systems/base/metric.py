@@ -55,7 +55,7 @@ def metrics_json(scores: Mapping[str, Values]) -> str:
 
 
 def _build(reference: MetricReference, key: str) -> BaseMetric:
-    from espnet3.components.training.build import build
+    from espnet3.utils.build import build
 
     metric = build(reference.metric, f"{key}.metric")
     if not isinstance(metric, BaseMetric):

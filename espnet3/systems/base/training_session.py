@@ -18,7 +18,6 @@ from torch import nn
 from espnet3.components.data.batching import DurationBatches
 from espnet3.components.data.dataset_reference import load_datasets
 from espnet3.components.modeling.normalize import GlobalMVN
-from espnet3.components.training.build import build, prepare
 from espnet3.components.training.checkpoints import Checkpoints, write_averaged
 from espnet3.components.training.data_module import LoaderSettings, TrainingData
 from espnet3.components.training.ema import MovingAverage
@@ -30,6 +29,7 @@ from espnet3.components.training.reports import Report
 from espnet3.components.training.state import TrainingState
 from espnet3.errors import ConfigError, DataError, TryAgain
 from espnet3.systems.base.config import TrainingConfig
+from espnet3.utils.build import build, prepare
 
 log = logging.getLogger(__name__)
 

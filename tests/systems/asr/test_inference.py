@@ -13,7 +13,6 @@ from safetensors.torch import save_file
 
 from espnet3.components.data.manifest import Utterance, write_manifest
 from espnet3.components.data.scp import read_scp
-from espnet3.components.training.build import build
 from espnet3.errors import ConfigError, DataError
 from espnet3.systems.asr.decoding.greedy import GreedyDecoder
 from espnet3.systems.asr.decoding.joint_beam import JointBeamDecoder
@@ -21,6 +20,7 @@ from espnet3.systems.asr.decoding.prefix_beam import PrefixBeamDecoder
 from espnet3.systems.asr.decoding.rescore import AuxiliaryRescorer
 from espnet3.systems.asr.inference import Recogniser
 from espnet3.systems.base.inference import infer
+from espnet3.utils.build import build
 
 MODELS = "espnet3.systems.asr.models"
 DECODING = "espnet3.systems.asr.decoding"

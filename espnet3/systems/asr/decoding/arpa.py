@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from espnet3.errors import DataError
-from espnet3.systems.asr.decoding.ngram import UNKNOWN, Ngram, Words
+from espnet3.systems.asr.decoding.backoff import UNKNOWN, Ngram, Words
 from espnet3.utils.files import replacing
 
 _NEVER = -99.0

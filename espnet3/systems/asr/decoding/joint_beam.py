@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from espnet3.errors import ConfigError
+from espnet3.systems.asr.decoding.backoff import Ngram
 from espnet3.systems.asr.decoding.ctc_scores import PrefixScorer, PrefixState
 from espnet3.systems.asr.decoding.decoder import Hypothesis, arrays
-from espnet3.systems.asr.decoding.ngram import Ngram
 from espnet3.systems.asr.decoding.words import WordRules, WordScorer, WordState, special_tokens, spell
 
 

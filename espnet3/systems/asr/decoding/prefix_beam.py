@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from espnet3.errors import ConfigError
+from espnet3.systems.asr.decoding.backoff import Ngram
 from espnet3.systems.asr.decoding.decoder import BLANK, CTCDecoder, Hypothesis, Vocabulary
-from espnet3.systems.asr.decoding.ngram import Ngram
 from espnet3.systems.asr.decoding.words import WordRules, WordScorer, WordState, special_tokens, spell
 
 NEVER = -math.inf

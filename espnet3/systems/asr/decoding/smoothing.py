@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
-from espnet3.systems.asr.decoding.ngram import END, START, UNKNOWN, Ngram, Words
+from espnet3.systems.asr.decoding.backoff import END, START, UNKNOWN, Ngram, Words
 
 Counts = Counter[Words]
 """Of the n-grams of one order."""

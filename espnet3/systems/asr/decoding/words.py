@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 
 from espnet3.components.data.tokenizer import BOUNDARY, SPACE, UNKNOWN
+from espnet3.systems.asr.decoding.backoff import END, Ngram, Words
 from espnet3.systems.asr.decoding.decoder import BLANK, Vocabulary
-from espnet3.systems.asr.decoding.ngram import END, Ngram, Words
 
 _GAP = "▁"
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from espnet3.errors import ConfigError
+from espnet3.systems.asr.decoding.backoff import Ngram
 from espnet3.systems.asr.decoding.greedy import GreedyDecoder
-from espnet3.systems.asr.decoding.ngram import Ngram
 from espnet3.systems.asr.decoding.prefix_beam import PrefixBeamDecoder
 from espnet3.systems.asr.decoding.smoothing import SMOOTHINGS, estimate
 from tests.systems.asr.decoding.problems import Letters, Pieces, all_sequences, random_log_probs

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from espnet3.errors import ConfigError
+from espnet3.systems.asr.decoding.backoff import Ngram
 from espnet3.systems.asr.decoding.ctc_scores import sequence_log_probs
 from espnet3.systems.asr.decoding.joint_beam import JointBeamDecoder
-from espnet3.systems.asr.decoding.ngram import Ngram
 from espnet3.systems.asr.decoding.prefix_beam import PrefixBeamDecoder
 from espnet3.systems.asr.decoding.rescore import AuxiliaryRescorer
 from espnet3.systems.asr.decoding.smoothing import SMOOTHINGS, estimate

@@ -9,7 +9,8 @@ import pytest
 from espnet3.components.data.manifest import Utterance, write_manifest
 from espnet3.errors import ConfigError, DataError
 from espnet3.systems.asr.decoding.arpa import read_arpa, write_arpa
-from espnet3.systems.asr.decoding.ngram import END, UNKNOWN, Ngram, WordNgram
+from espnet3.systems.asr.decoding.backoff import END, UNKNOWN, Ngram
+from espnet3.systems.asr.decoding.ngram import WordNgram
 from espnet3.systems.asr.decoding.smoothing import SMOOTHINGS, discounts, estimate
 
 TEXT = [
