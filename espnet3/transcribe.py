@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from espnet3.errors import Espnet3Error
+from espnet3.parallel.threads import limit_threads, threads_each
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Transcribe what the command line names; the exit code."""
     args = _parser().parse_args(arguments)
+    limit_threads(threads_each(None, workers=1))  # before torch is loaded
     from espnet3 import load
 
     try:

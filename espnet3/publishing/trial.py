@@ -14,6 +14,7 @@ from typing import Any
 from espnet3.components.data.dataset import Sample
 from espnet3.components.data.dataset_reference import load_test_sets
 from espnet3.errors import ConfigError, DataError
+from espnet3.parallel.threads import limit_threads, threads_each
 from espnet3.publishing.loading import load
 from espnet3.publishing.transcriber import SpeechToText
 from espnet3.systems.base.config import Dataset, PublicationConfig
@@ -38,6 +39,7 @@ def try_pack(settings: PublicationConfig, training: Mapping[str, Any], pack: Pat
     if not has_torch:
         log.warning("torch is not installed: the pack is written without being tried.")
         return {}
+    limit_threads(threads_each(None, workers=1))
     samples = _Samples(settings, training)
     found: dict[str, Any] = {}
     model = load(pack, backend="torch", device="cpu", trust_code=True)
