@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from espnet3.components.data.dataset import Sample
 from espnet3.errors import ConfigError, DataError
+from espnet3.publishing.onnx_lstm import with_onnx_lstms
 from espnet3.publishing.transcriber import SpeechToText
 from espnet3.systems.asr.inference import Recogniser
 from espnet3.systems.asr.models.ctc_model import CTCModel, edit_distance
@@ -76,7 +77,7 @@ def write_onnx(model: CTCModel, input_size: int, path: Path) -> None:
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # of tracing, whose result is compared below
         torch.onnx.export(
-            _Outputs(model).eval(),
+            _Outputs(with_onnx_lstms(model)).eval(),
             example,
             str(path),
             input_names=list(INPUTS),
@@ -85,7 +86,6 @@ def write_onnx(model: CTCModel, input_size: int, path: Path) -> None:
             opset_version=OPSET,
             dynamo=False,  # the newer exporter needs further packages
         )
-    model.eval()
 
 
 def quantise(path: Path, target: Path) -> None:
