@@ -30,8 +30,9 @@ test: setup ## Run all tests.
 	$(BIN)/python -m pytest
 
 CHAOS_SEED ?= 2026
-chaos: setup ## Kill and freeze every digits stage, at 20 random moments (CHAOS_SEED) and before every change of a file.
-	CHAOS_SEED=$(CHAOS_SEED) CHAOS_MOMENTS=20 CHAOS_POINTS=0 $(BIN)/python -m pytest tests/chaos
+CHAOS_POINTS ?= 20
+chaos: setup ## Kill and freeze every digits stage, at 20 random moments (CHAOS_SEED) and before 20 changes of a file (CHAOS_POINTS; 0: all).
+	CHAOS_SEED=$(CHAOS_SEED) CHAOS_MOMENTS=20 CHAOS_POINTS=$(CHAOS_POINTS) $(BIN)/python -m pytest tests/chaos
 
 check: setup ## Check format, lint, types and import rules.
 	$(BIN)/ruff format --check

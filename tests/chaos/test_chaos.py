@@ -1,6 +1,7 @@
 """Every digits stage, killed and frozen at any point and run again, leaves what an undisturbed one leaves.
 
-A few points of each stage as a test; `make chaos` takes 20 random moments and every single change of the file system.
+A few points of each stage as a test; `make chaos` takes 20 random moments and 20 changes of the file
+system, and with CHAOS_POINTS=0 every single one.
 """
 
 import os
