@@ -1,6 +1,5 @@
 """The README's tables say what the code does: flags, exit codes, stages."""
 
-import os
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from espnet3 import errors
 from espnet3.systems.asr.system import ASRSystem
 from espnet3.utils.stages_utils import stages_of
 from stages._environment import VARIABLES
+from tests.readmes import lines_of, type_lines
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -52,16 +52,7 @@ def test_the_variables_are_those_of_the_stages() -> None:
 @pytest.mark.slow
 def test_running_a_stage_alone_works_as_it_stands_there(tmp_path: Path) -> None:
     (tmp_path / "egs3").symlink_to(ROOT / "egs3")
-    lines = README.partition("## Run a stage alone")[2].split("```")[1]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-euc", lines],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PATH": path},
-    )
+    done = type_lines(lines_of(README, "## Run a stage alone"), tmp_path)
     assert done.returncode == 0, done.stderr
     assert "DONE collect_stats" in done.stdout
     assert (tmp_path / "work/data/stats/train/feats_stats.npz").exists()

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from images.catalog import ROOT, Variant, version
 from images.engine import Engine, works
 from stages import container_of
 from tests.images import docker
+from tests.readmes import lines_of, type_lines
 
 VARIANT = Variant(version())
 READMES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "images/README.md")}
@@ -40,16 +40,7 @@ def test_the_first_lines_work_as_they_stand_there(tmp_path: Path) -> None:
     words = f"{sys.executable} -m tests.images.docker" if engine == "buildah" else engine
     (tmp_path / "docker").write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {words} "$@"\n', encoding="utf-8")
     (tmp_path / "docker").chmod(0o755)
-    path = os.pathsep.join([str(tmp_path), str(Path(sys.executable).parent), os.environ["PATH"]])
-    lines = READMES["images/README.md"].partition("## Run one stage alone")[2].split("```")[1]
-    done = subprocess.run(
-        ["bash", "-euc", lines],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PATH": path},
-    )
+    done = type_lines(lines_of(READMES["images/README.md"], "## Run one stage alone"), tmp_path, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "DONE create_dataset" in done.stdout
     assert (tmp_path / "workspace/digits/asr/data/train.jsonl").exists()
