@@ -26,8 +26,8 @@ setup: .venv/ready ## Install everything that the other commands need into .venv
 demo: setup ## Run the digits recipe from audio to a word error rate.
 	$(BIN)/python egs3/digits/asr/run.py
 
-test: setup ## Run all tests.
-	$(BIN)/python -m pytest
+test: setup ## Run all tests, on all cores.
+	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
 
 CHAOS_SEED ?= 2026
 CHAOS_POINTS ?= 20

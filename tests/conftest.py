@@ -1,6 +1,7 @@
-"""One undisturbed run of the digits stages, for all tests that disturb them."""
+"""What all tests share: how they are spread over processes, and one undisturbed run of the digits stages."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,14 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from tests.chaos.volume import Undisturbed
+
+TESTS = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a folder run in one process, where they share what a session makes once."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.path.parent.relative_to(TESTS).as_posix()))
 
 
 @pytest.fixture(scope="session")
