@@ -19,7 +19,7 @@ from espnet3.errors import ConfigError, DataError
 from espnet3.publishing.privacy import refuse_private
 from espnet3.systems.base.config import PublicationConfig, read_config
 from espnet3.systems.base.publication_config import PackDemo
-from espnet3.utils.files import claim, remove_leftovers, replacing_dir
+from espnet3.utils.files import claim, holds_files, is_mark, remove_leftovers, replacing_dir
 from espnet3.utils.packs import Pack, read_pack
 
 log = logging.getLogger(__name__)
@@ -103,11 +103,7 @@ def _asked(settings: PublicationConfig) -> PackDemo:
 
 def _refuse_foreign(folder: Path) -> None:
     """A folder that holds something else than a demo is not ours to replace."""
-    if (
-        folder.exists()
-        and not (folder / SETTINGS).is_file()
-        and any(path.name != ".owner" for path in folder.iterdir())
-    ):
+    if folder.exists() and not (folder / SETTINGS).is_file() and holds_files(folder):
         raise ConfigError(
             f"{SLOT}.pack_demo.pack_dir: {folder} holds files that are no demo; they would be replaced. Choose another "
             "folder, or move them away."
@@ -142,7 +138,7 @@ def _write(demo: Path, shown: DemoSettings, pack: Pack, examples: dict[str, Path
 
 def _pack_files(pack: Pack) -> Iterator[Path]:
     for path in sorted(pack.dir.rglob("*")):
-        if path.is_file() and path.name != ".owner":
+        if path.is_file() and not is_mark(path):
             yield path
 
 

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from espnet3.errors import DataError
-from espnet3.utils.files import OWNER_FILE
+from espnet3.utils.files import is_mark
 
 NEVER_DELETED = ".gitattributes"
 """The Hub's own file: which files are kept in LFS."""
@@ -59,7 +59,7 @@ def local_files(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise DataError(f"{folder} does not exist: there is nothing to upload. Run the packing stage first.")
     paths = sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
-    paths = [path for path in paths if path.name != OWNER_FILE]
+    paths = [path for path in paths if not is_mark(path)]
     if links := [str(path) for path in paths if path.is_symlink()]:
         raise DataError(f"{', '.join(links)}: links are not uploaded, for they may lead anywhere. Make the pack anew.")
     if not paths:

@@ -20,7 +20,7 @@ from espnet3.publishing.privacy import refuse_private
 from espnet3.publishing.trial import try_pack
 from espnet3.systems.asr.parts import build_preprocessor, load_training_config
 from espnet3.systems.base.config import PublicationConfig, read_config
-from espnet3.utils.files import claim, remove_leftovers, replacing_dir, sha256
+from espnet3.utils.files import claim, holds_files, remove_leftovers, replacing_dir, sha256
 from espnet3.utils.fingerprint import fingerprint_of
 from espnet3.utils.packs import CARD, KIND, META, SCHEMA_VERSION, SUMS, WEIGHTS, read_pack
 from espnet3.utils.recipe import recipe_name
@@ -87,7 +87,7 @@ def write_sums(pack: Path) -> None:
 
 def _refuse_foreign(folder: Path) -> None:
     """A folder that holds something else than a pack is not ours to replace."""
-    if folder.exists() and not (folder / META).is_file() and any(path.name != ".owner" for path in folder.iterdir()):
+    if folder.exists() and not (folder / META).is_file() and holds_files(folder):
         raise ConfigError(
             f"publication_config.pack_model.pack_dir: {folder} holds files that are no pack; they would be replaced. "
             "Choose another folder, or move them away."

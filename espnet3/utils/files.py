@@ -187,6 +187,18 @@ def remove_leftovers(directory: Path | str, nested: bool = True, name: str = "*"
         _delete(path)
 
 
+def is_mark(path: Path) -> bool:
+    """Whether a file is an owner's mark, whole or, of one that was killed, half written: no part of what is made."""
+    return path.name == OWNER_FILE or (
+        path.name.startswith(f".{OWNER_FILE}.") and _TEMPORARY.fullmatch(path.name) is not None
+    )
+
+
+def holds_files(directory: Path) -> bool:
+    """Whether there is anything in a folder but the marks of its owners."""
+    return not all(map(is_mark, directory.iterdir()))
+
+
 def check_ownership(path: Path | str) -> None:
     """Make sure that no other run has claimed a directory above `path` since this one did.
 

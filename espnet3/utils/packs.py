@@ -23,8 +23,6 @@ SCHEMA_VERSION = 1
 KIND = "espnet3-model"
 META, SUMS, CONFIG, WEIGHTS, CARD = "meta.json", "SHA256SUMS", "inference.yaml", "model.safetensors", "README.md"
 REQUIRED = (META, CONFIG, WEIGHTS)
-UNLISTED = (CARD, SUMS, ".gitattributes", ".owner")
-"""Files that a pack may have without a sha256: nothing reads them, and the Hub lets people edit its card."""
 OPTIONAL = ".onnx"
 """Files that may be left out, as a download for torch does."""
 LARGEST_TEXT = 1 << 20

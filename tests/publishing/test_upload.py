@@ -43,6 +43,15 @@ def test_upload_makes_a_private_repository_with_the_files(hub: HubServer, pack: 
     assert set(done.added) == set(FILES)
 
 
+@pytest.mark.parametrize("mark", [".owner", "..owner.7.0123abcd.tmp"])
+def test_the_marks_of_who_owned_a_pack_are_no_part_of_it(
+    hub: HubServer, pack: Path, settings: Upload, mark: str
+) -> None:
+    (pack / mark).write_text("vm pid 7 0123")
+    upload(pack, settings, "model", KEY)
+    assert hub.contents("me/model") == FILES
+
+
 def test_large_files_go_through_lfs_and_others_do_not(hub: HubServer, pack: Path, settings: Upload) -> None:
     upload(pack, settings, "model", KEY)
     head = hub.repo("me/model").head()

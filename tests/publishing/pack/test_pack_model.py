@@ -17,6 +17,7 @@ from espnet3.components.data.scp import read_scp
 from espnet3.errors import ConfigError, DataError
 from espnet3.publishing.loading import load
 from espnet3.systems.asr.system import ASRSystem
+from espnet3.utils.packs import read_pack
 from tests.publishing.pack.experiment import CONFORMER, make_experiment, tree, with_pack
 
 Experiment = tuple[Path, ASRSystem]
@@ -205,6 +206,14 @@ def test_a_folder_of_something_else_is_not_replaced(experiment: Experiment) -> N
     with pytest.raises(ConfigError, match="notes holds files that are no pack"):
         with_pack(experiment[1], pack_dir="notes").pack_model()
     assert Path("notes/mine.txt").read_text() == "mine"
+
+
+def test_a_folder_that_a_killed_run_was_about_to_claim_is_replaced(experiment: Experiment) -> None:
+    Path("claimed").mkdir()
+    Path("claimed/..owner.7.0123abcd.tmp").write_text("vm pid 7 0123")
+    with_pack(experiment[1], pack_dir="claimed").pack_model()
+    read_pack(Path("claimed"))
+    assert not [name for name in tree(Path("claimed")) if name.endswith(".tmp")]
 
 
 def test_without_a_trained_model_there_is_nothing_to_pack(experiment: Experiment) -> None:
