@@ -51,9 +51,9 @@ def namespace(anywhere: Cluster) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def chart(namespace: Cluster, images: None) -> Cluster:
-    """The namespace with the chart installed, a workspace volume, and a pod through which the tests read it."""
+    """The namespace with chart and network rules, a workspace volume, and a pod through which the tests read it."""
     install.make_volume(namespace, f"{namespace.namespace}-workspace")
-    install.helm(namespace, "install", "--wait", "--timeout=3m")
+    install.helm(namespace, "install", "--wait", "--timeout=3m", *install.network_rules(namespace))
     install.make_reader(namespace)
     return namespace
 

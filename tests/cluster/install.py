@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from espnet3.utils import tar
 from images.catalog import NAMES
 from tests.charts import programs
 from tests.cluster.kube import Cluster
 from tests.cluster.onenode import cluster as onenode
 from tests.cluster.onenode import volumes
-from tests.cluster.onenode.places import Places
+from tests.cluster.onenode.places import NODE_ADDRESS, Places
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "espnet3"
@@ -77,6 +78,19 @@ def renew_volumes(cluster: Cluster) -> None:
     volumes.offer(Places())
 
 
+def network_rules(cluster: Cluster, internet_port: int = 443) -> list[str]:
+    """Helm's words for the network rules, where our own cluster enforces them.
+
+    API server and name server are on the node there; so is all that stands for the internet, on one port.
+    """
+    if not cluster.own:
+        return []
+    node = f"{{{NODE_ADDRESS}/32}}"
+    internet = f"internet.cidr={NODE_ADDRESS}/32", "internet.except=null", f"internet.ports={{{internet_port}}}"
+    rules = ("enabled=true", f"dns.cidrs={node}", f"apiServer.cidrs={node}", *internet)
+    return [f"--set=networkPolicy.{rule}" for rule in rules]
+
+
 def helm_program() -> Path:
     """Helm."""
     program = programs.program("helm")
@@ -103,38 +117,46 @@ def make_reader(cluster: Cluster) -> None:
     cluster.kubectl("wait", "--for=condition=Ready", f"pod/{READER}", "--timeout=180s", timeout=200)
 
 
+def template(cluster: Cluster, name: str, *words: str) -> str:
+    """What the chart makes of one of its templates."""
+    command = [str(helm_program()), "template", "espnet3", str(CHART), f"--show-only=templates/{name}.yaml"]
+    profile = [f"--values={ROOT / 'k8s' / 'profiles' / f'{PROFILE}.yaml'}"]
+    full = [*command, *profile, *words]
+    return subprocess.run(full, env=cluster.environment(), capture_output=True, text=True, check=True).stdout
+
+
 def data_image(cluster: Cluster) -> str:
     """The data image as the chart names it."""
-    command = [str(helm_program()), "template", "espnet3", str(CHART), "--show-only=templates/tests/doctor.yaml"]
-    profile = [f"--values={ROOT / 'k8s' / 'profiles' / f'{PROFILE}.yaml'}"]
-    shown = subprocess.run([*command, *profile], env=cluster.environment(), capture_output=True, text=True, check=True)
-    return next(line.split()[-1] for line in shown.stdout.splitlines() if line.strip().startswith("image:"))
+    shown = template(cluster, "tests/doctor")
+    return next(line.split()[-1] for line in shown.splitlines() if line.strip().startswith("image:"))
 
 
-def pod_with_workspace(name: str, image: str, command: list[str]) -> dict[str, Any]:
-    """A pod of the kind that stages run in, but with words of our own."""
-    container = {
-        "name": "main",
-        "image": image,
-        "command": command,
-        "workingDir": "/workspace",
-        "securityContext": CLOSED,
-        "volumeMounts": [{"name": "workspace", "mountPath": "/workspace"}, {"name": "tmp", "mountPath": "/tmp"}],
-    }
-    volumes = [
-        {"name": "workspace", "persistentVolumeClaim": {"claimName": "espnet3-workspace"}},
-        {"name": "tmp", "emptyDir": {}},
-    ]
+def pod(name: str, image: str, command: list[str], labels: dict[str, str] | None = None) -> dict[str, Any]:
+    """A pod as closed as those of stages, with words of our own."""
+    container = {"name": "main", "image": image, "command": command, "securityContext": CLOSED}
     spec = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 1,
         "securityContext": RESTRICTED,
         "containers": [container],
-        "volumes": volumes,
     }
-    labels = {"espnet3.org/test": "true"}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
+    metadata = {"name": name, "labels": {"espnet3.org/test": "true", **(labels or {})}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def pod_with_workspace(name: str, image: str, command: list[str]) -> dict[str, Any]:
+    """A pod of the kind that stages run in."""
+    made = pod(name, image, command)
+    made["spec"]["volumes"] = [
+        {"name": "workspace", "persistentVolumeClaim": {"claimName": "espnet3-workspace"}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+    made["spec"]["containers"][0] |= {
+        "workingDir": "/workspace",
+        "volumeMounts": [{"name": "workspace", "mountPath": "/workspace"}, {"name": "tmp", "mountPath": "/tmp"}],
+    }
+    return made
 
 
 def python(cluster: Cluster, program: str) -> bytes:
@@ -156,7 +178,7 @@ def fetch(cluster: Cluster, folder: str, target: Path) -> Path:
     """Copy a folder of the workspace here."""
     program = f"import sys,tarfile\nwith tarfile.open(fileobj=sys.stdout.buffer,mode='w|') as t: t.add({folder!r},'.')"
     with tarfile.open(fileobj=io.BytesIO(python(cluster, program))) as archive:
-        archive.extractall(target, filter="data")
+        tar.extract(archive, target, archive.getmembers(), tar.admitted)
     return target
 
 

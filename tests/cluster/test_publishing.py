@@ -25,11 +25,12 @@ CORPUS = "/workspace/an4_sphere.tar.gz"
 
 @pytest.fixture(scope="module")
 def hub(chart: Cluster) -> Iterator[HubServer]:
-    """A Hub that pods reach, and the token in a Secret, as k8s/README.md tells it."""
+    """A Hub that upload stages alone reach, and the token in a Secret, as k8s/README.md tells it."""
     if not chart.own:
         pytest.skip("the tests' Hub is within reach of our own cluster only")
     chart.kubectl("create", "secret", "generic", "hub", f"--from-literal=token={TOKEN}")
     with serving(NODE_ADDRESS) as server:
+        install.helm(chart, "upgrade", *install.network_rules(chart, int(server.address.rpartition(":")[2])))
         yield server
     chart.kubectl("delete", "secret", "hub")
 

@@ -1,6 +1,6 @@
-"""Gets the cluster's programs: Debian's packages, Kubernetes and CoreDNS from their modules, a pod's sandbox image.
+"""Gets the cluster's programs: Debian's packages, the pinned modules of `places.MODULES`, a pod's sandbox image.
 
-`cluster.up` calls `everything`. The first call takes about eight minutes on two cores, any other a moment.
+`cluster.up` calls `everything`. The first call takes about ten minutes on two cores, any other a moment.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from tests.cluster.onenode.places import MODULES, Places
 log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 PACKAGES = [
-    *("containerd", "runc", "containernetworking-plugins", "iptables", "iproute2", "conntrack", "openssl"),
+    *("containerd", "runc", "containernetworking-plugins", "iptables", "ipset", "iproute2", "conntrack", "openssl"),
     *("gcc", "libc6-dev"),  # for the sandbox image's one program
 ]
 PAUSE = "localhost/espnet3-pause:1"
@@ -47,7 +47,7 @@ def everything(places: Places) -> None:
     debian_packages()
     if (places.programs / "pause.tar").exists():
         return
-    log.info("Building Kubernetes and CoreDNS; this takes about eight minutes, once")
+    log.info("Building Kubernetes, CoreDNS and kube-router; this takes about ten minutes, once")
     places.programs.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=places.programs.parent) as folder:
         for module in MODULES:
@@ -60,7 +60,7 @@ def everything(places: Places) -> None:
 def debian_packages() -> None:
     """Install those of `PACKAGES` that are missing."""
     if shutil.which("apt-get") is None:
-        needed = ("containerd", "runc", "iptables", "ip", "conntrack", "openssl", "gcc")
+        needed = ("containerd", "runc", "iptables", "ipset", "ip", "conntrack", "openssl", "gcc")
         if missing := [name for name in needed if shutil.which(name) is None]:
             raise CannotBuild(
                 f"The cluster needs {', '.join(missing)}: install them with your system's package manager."

@@ -20,7 +20,10 @@ from tests.cluster.onenode.places import API_PORT, NODE, NODE_ADDRESS, Places
 from tests.cluster.onenode.processes import DidNotStart
 
 log = logging.getLogger(__name__)
-ORDER = ("coredns", "kube-proxy", "kubelet", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd")
+ORDER = (
+    *("kube-router", "coredns", "kube-proxy", "kubelet"),
+    *("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"),
+)
 
 
 def up(places: Places) -> None:
@@ -98,9 +101,11 @@ def start(places: Places) -> None:
     processes.start(places, "coredns", components.names(places))
     node = places.kubectl("wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=1s")
     processes.wait_for(places, "kubelet", node, 120)
+    processes.start(places, "kube-router", components.network_rules(places))
     # a namespace is fit for pods only when the controllers have made its service account
     processes.wait_for(places, "kube-controller-manager", places.kubectl("get", "serviceaccount", "default"), 60)
     processes.wait_for(places, "coredns", ["bash", "-c", f"exec 3<>/dev/tcp/{NODE_ADDRESS}/53"], 60)
+    processes.wait_for(places, "kube-router", ["iptables", "-w", "--list-rules", "KUBE-ROUTER-FORWARD"], 60)
     volumes.offer(places)
 
 
@@ -113,9 +118,9 @@ def load_image(places: Places, archive: Path) -> None:
 
 def take_back(places: Places) -> None:
     """Undo `start`, from whatever point it got to."""
-    for name in (*set(processes.started(places)) - {*ORDER, "containerd"}, *ORDER[:3]):
+    for name in (*set(processes.started(places)) - {*ORDER, "containerd"}, *ORDER[:4]):
         processes.stop(places, name)
-    for name in ORDER[3:]:
+    for name in ORDER[4:]:
         processes.stop(places, name, 3)
     remove_containers(places)
     processes.stop(places, "containerd")

@@ -167,3 +167,18 @@ def names(places: Places) -> list[str]:
     kubernetes = f"kubernetes cluster.local {{\n kubeconfig {places.kubeconfig} espnet3-test\n endpoint_pod_names\n }}"
     settings.write_text(f".:53 {{\n bind {NODE_ADDRESS}\n {kubernetes}\n errors\n}}\n", encoding="ascii")
     return [places.program("coredns"), f"-conf={settings}"]
+
+
+def network_rules(places: Places) -> list[str]:
+    """kube-router, of which only the part that enforces NetworkPolicies runs; the bridge and kube-proxy do the rest."""
+    return [
+        places.program("kube-router"),
+        f"--kubeconfig={places.kubeconfig}",
+        f"--hostname-override={NODE}",
+        "--run-firewall=true",
+        "--run-router=false",
+        "--run-service-proxy=false",
+        "--run-loadbalancer=false",
+        f"--service-cluster-ip-range={SERVICE_NETWORK}",
+        "--health-port=0",
+    ]

@@ -1,18 +1,26 @@
 """The cluster's bridge, its rules, and the kernel settings that it needs; `take_back` leaves the machine as it was."""
 
 import json
+import shlex
 import subprocess
 from pathlib import Path
 
 from tests.cluster.onenode.places import BRIDGE, NODE_ADDRESS, POD_NETWORK, Places
 
-SETTINGS = {"net/ipv4/ip_forward": "1"}
+SETTINGS = {
+    "net/ipv4/ip_forward": "1",
+    "net/bridge/bridge-nf-call-iptables": "1",  # otherwise pods of one bridge meet without a rule being asked
+}
+KERNEL = Path("/proc/sys")
 NAMESPACES = Path("/run/netns")
+SETS = ("KUBE-", "kube-router-", "inet6:KUBE-", "inet6:kube-router-")
 FORWARD = [["FORWARD", side, BRIDGE, "-j", "ACCEPT"] for side in ("-i", "-o")]
 
 
 def prepare(places: Places) -> None:
     """Make the bridge, which carries the node's own address, and let packets through it."""
+    if not (KERNEL / "net/bridge").exists():
+        run("modprobe", "br_netfilter")
     remember_settings(places)
     keep_namespaces(places)
     if not done("ip", "link", "show", BRIDGE):
@@ -20,7 +28,7 @@ def prepare(places: Places) -> None:
     run("ip", "addr", "replace", f"{NODE_ADDRESS}/24", "dev", BRIDGE)
     run("ip", "link", "set", BRIDGE, "up")
     for name, value in SETTINGS.items():
-        (Path("/proc/sys") / name).write_text(value, encoding="ascii")
+        (KERNEL / name).write_text(value, encoding="ascii")
     for rule in FORWARD:
         if not done("iptables", "-w", "-C", *rule):
             run("iptables", "-w", "-A", *rule)
@@ -31,7 +39,7 @@ def remember_settings(places: Places) -> None:
     places.run.mkdir(parents=True, exist_ok=True)
     kept = places.run / "settings.json"
     if not kept.exists():
-        before = {name: (Path("/proc/sys") / name).read_text(encoding="ascii").strip() for name in SETTINGS}
+        before = {name: (KERNEL / name).read_text(encoding="ascii").strip() for name in SETTINGS}
         kept.write_text(json.dumps(before), encoding="ascii")
 
 
@@ -53,36 +61,47 @@ def mounted(places: Places) -> Path:
 
 
 def take_back(places: Places) -> None:
-    """Undo `prepare`, and what kube-proxy wrote."""
+    """Undo `prepare`, and what kube-proxy and kube-router wrote."""
     if Path(places.program("kube-proxy")).exists():
         done(places.program("kube-proxy"), "--cleanup")
     for rule in FORWARD:
         while done("iptables", "-w", "-D", *rule):
             pass
     remove_kubernetes_chains()
+    remove_address_sets()
     if mounted(places).exists():
         done("umount", "--lazy", str(NAMESPACES))
     done("ip", "link", "delete", BRIDGE)
     kept = places.run / "settings.json"
     if kept.exists():
         for name, value in json.loads(kept.read_text(encoding="ascii")).items():
-            (Path("/proc/sys") / name).write_text(value, encoding="ascii")
+            (KERNEL / name).write_text(value, encoding="ascii")
 
 
 def remove_kubernetes_chains() -> None:
-    """Remove the chains that the kubelet makes and that kube-proxy's cleanup leaves; no other rule is in them."""
+    """Remove the chains that the kubelet and kube-router make and that kube-proxy's cleanup leaves; no other rule is in
+    them.
+    """
     for table in ("mangle", "nat", "filter"):
         for family in ("iptables", "ip6tables"):
             listing = subprocess.run(
                 [family, "-w", "-t", table, "-S"], capture_output=True, check=False, text=True
             ).stdout
-            ours = [words for words in map(str.split, listing.splitlines()) if any("KUBE-" in word for word in words)]
+            ours = [words for words in map(shlex.split, listing.splitlines()) if any("KUBE-" in word for word in words)]
             for words in [words for words in ours if words[0] == "-A"]:
-                done(family, "-w", "-t", table, "-D", *(word.strip('"') for word in words[1:]))
+                done(family, "-w", "-t", table, "-D", *words[1:])
             for words in [words for words in ours if words[0] == "-N"]:
                 done(family, "-w", "-t", table, "-F", words[1])
             for words in [words for words in ours if words[0] == "-N"]:
                 done(family, "-w", "-t", table, "-X", words[1])
+
+
+def remove_address_sets() -> None:
+    """Remove kube-router's sets of addresses, which no rule asks about any more."""
+    listing = subprocess.run(["ipset", "list", "-name"], capture_output=True, check=False, text=True).stdout
+    for name in listing.split():
+        if name.startswith(SETS):
+            done("ipset", "destroy", name)
 
 
 def plugins() -> dict[str, object]:

@@ -20,6 +20,7 @@ BRIDGE = "espnet3-cni0"
 MODULES = {
     "kubernetes": "kube-apiserver",
     "coredns": "coredns",
+    "kube-router": "kube-router",
 }  # folder of the pinned module: a program that it builds
 
 
