@@ -20,8 +20,9 @@ from tests.cluster.onenode.places import API_PORT, NODE, NODE_ADDRESS, Places
 from tests.cluster.onenode.processes import DidNotStart
 
 log = logging.getLogger(__name__)
+ENFORCER = "kube-router"
 ORDER = (
-    *("kube-router", "coredns", "kube-proxy", "kubelet"),
+    *(ENFORCER, "coredns", "kube-proxy", "kubelet"),
     *("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"),
 )
 
@@ -57,7 +58,8 @@ def down(places: Places) -> None:
 
 def is_up(places: Places) -> bool:
     """Whether every process runs and the API answers."""
-    alive = all(processes.running(places, name) for name in (*ORDER, "containerd"))
+    needed = {*ORDER, "containerd"} - ({ENFORCER} - set(processes.started(places)))
+    alive = all(processes.running(places, name) for name in needed)
     return alive and processes.answers(places.kubectl("get", "--raw", "/readyz"))
 
 
@@ -101,12 +103,22 @@ def start(places: Places) -> None:
     processes.start(places, "coredns", components.names(places))
     node = places.kubectl("wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=1s")
     processes.wait_for(places, "kubelet", node, 120)
-    processes.start(places, "kube-router", components.network_rules(places))
+    enforce_network_rules(places)
     # a namespace is fit for pods only when the controllers have made its service account
     processes.wait_for(places, "kube-controller-manager", places.kubectl("get", "serviceaccount", "default"), 60)
     processes.wait_for(places, "coredns", ["bash", "-c", f"exec 3<>/dev/tcp/{NODE_ADDRESS}/53"], 60)
-    processes.wait_for(places, "kube-router", ["iptables", "-w", "--list-rules", "KUBE-ROUTER-FORWARD"], 60)
     volumes.offer(places)
+
+
+def enforce_network_rules(places: Places) -> None:
+    """Start what holds pods to NetworkPolicies, where this kernel can; it asks for the node, which has to be there."""
+    if not network.can_enforce():
+        log.warning(
+            "This kernel has no sets of addresses or no filter on bridges: nothing will enforce NetworkPolicies"
+        )
+        return
+    processes.start(places, ENFORCER, components.network_rules(places))
+    processes.wait_for(places, ENFORCER, ["iptables", "-w", "--list-rules", "KUBE-ROUTER-FORWARD"], 60)
 
 
 def load_image(places: Places, archive: Path) -> None:
