@@ -19,8 +19,8 @@ from espnet3.errors import ConfigError, DataError
 from espnet3.publishing.privacy import refuse_private
 from espnet3.systems.base.config import PublicationConfig, read_config
 from espnet3.systems.base.publication_config import PackDemo
-from espnet3.utils.files import claim, holds_files, is_mark, remove_leftovers, replacing_dir
-from espnet3.utils.packs import Pack, read_pack
+from espnet3.utils.files import claim, is_mark, remove_leftovers, replacing_dir
+from espnet3.utils.packs import Pack, read_pack, refuse_foreign
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def pack_demo(publication_config: DictConfig) -> None:
             f"{SLOT}.pack_model.onnx.export to true and run pack_model again."
         )
     folder = Path(asked.pack_dir)
-    _refuse_foreign(folder)
+    refuse_foreign(folder, SETTINGS, "demo", f"{SLOT}.pack_demo.pack_dir")
     examples = _examples(asked, Path(settings.recipe_dir))
     shown = DemoSettings(
         title=asked.title or pack.meta.title,
@@ -99,15 +99,6 @@ def _asked(settings: PublicationConfig) -> PackDemo:
             "--stages."
         )
     return settings.pack_demo
-
-
-def _refuse_foreign(folder: Path) -> None:
-    """A folder that holds something else than a demo is not ours to replace."""
-    if folder.exists() and not (folder / SETTINGS).is_file() and holds_files(folder):
-        raise ConfigError(
-            f"{SLOT}.pack_demo.pack_dir: {folder} holds files that are no demo; they would be replaced. Choose another "
-            "folder, or move them away."
-        )
 
 
 def _examples(asked: PackDemo, recipe_dir: Path) -> dict[str, Path]:

@@ -13,16 +13,15 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from espnet3.errors import ConfigError
 from espnet3.publishing.card import card, eval_results
 from espnet3.publishing.collect import write_parts
 from espnet3.publishing.privacy import refuse_private
 from espnet3.publishing.trial import try_pack
 from espnet3.systems.asr.parts import build_preprocessor, load_training_config
 from espnet3.systems.base.config import PublicationConfig, read_config
-from espnet3.utils.files import claim, holds_files, remove_leftovers, replacing_dir, sha256
+from espnet3.utils.files import claim, remove_leftovers, replacing_dir, sha256
 from espnet3.utils.fingerprint import fingerprint_of
-from espnet3.utils.packs import CARD, KIND, META, SCHEMA_VERSION, SUMS, WEIGHTS, read_pack
+from espnet3.utils.packs import CARD, KIND, META, SCHEMA_VERSION, SUMS, WEIGHTS, read_pack, refuse_foreign
 from espnet3.utils.recipe import recipe_name
 from espnet3.utils.versions import git_commit, installed_versions, package_version
 
@@ -48,7 +47,7 @@ def pack_model(training_config: DictConfig, publication_config: DictConfig, syst
     exp_dir = Path(OmegaConf.select(training_config, "exp_dir"))
     training = load_training_config(exp_dir)
     folder = Path(settings.pack_model.pack_dir)
-    _refuse_foreign(folder)
+    refuse_foreign(folder, META, "pack", "publication_config.pack_model.pack_dir")
     with claim(folder):
         remove_leftovers(folder.parent, nested=False, name=folder.name)
         with replacing_dir(folder) as pack:
@@ -83,15 +82,6 @@ def write_sums(pack: Path) -> None:
     names = sorted(path.relative_to(pack).as_posix() for path in pack.rglob("*") if path.is_file())
     lines = [f"{sha256(pack / name)}  {name}\n" for name in names if name not in (CARD, SUMS)]
     (pack / SUMS).write_text("".join(lines), encoding="utf-8")
-
-
-def _refuse_foreign(folder: Path) -> None:
-    """A folder that holds something else than a pack is not ours to replace."""
-    if folder.exists() and not (folder / META).is_file() and holds_files(folder):
-        raise ConfigError(
-            f"publication_config.pack_model.pack_dir: {folder} holds files that are no pack; they would be replaced. "
-            "Choose another folder, or move them away."
-        )
 
 
 def _about(settings: PublicationConfig, training: Mapping[str, Any], exp_dir: Path, system: str) -> dict[str, Any]:

@@ -194,11 +194,6 @@ def is_mark(path: Path) -> bool:
     )
 
 
-def holds_files(directory: Path) -> bool:
-    """Whether there is anything in a folder but the marks of its owners."""
-    return not all(map(is_mark, directory.iterdir()))
-
-
 def check_ownership(path: Path | str) -> None:
     """Make sure that no other run has claimed a directory above `path` since this one did.
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from espnet3.errors import DataError
-from espnet3.utils.files import sha256
+from espnet3.errors import ConfigError, DataError
+from espnet3.utils.files import is_mark, sha256
 from espnet3.utils.pack_config import checked_config
 
 SCHEMA_VERSION = 1
@@ -83,6 +83,19 @@ class Pack:
 
     def _text(self, name: str) -> str:
         return read_text(self.file(name))
+
+
+def refuse_foreign(folder: Path, proof: str, kind: str, key: str) -> None:
+    """A folder of something else than a `kind`, which has the file `proof`, is not ours to replace.
+
+    Raises:
+        ConfigError: it is one; names `key`.
+    """
+    if folder.exists() and not (folder / proof).is_file() and not all(map(is_mark, folder.iterdir())):
+        raise ConfigError(
+            f"{key}: {folder} holds files that are no {kind}; they would be replaced. Choose another folder, or move "
+            "them away."
+        )
 
 
 def read_pack(folder: Path, trust_code: bool = False) -> Pack:
