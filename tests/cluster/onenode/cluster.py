@@ -21,10 +21,9 @@ from tests.cluster.onenode.processes import DidNotStart
 
 log = logging.getLogger(__name__)
 ENFORCER = "kube-router"
-ORDER = (
-    *(ENFORCER, "coredns", "kube-proxy", "kubelet"),
-    *("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"),
-)
+OF_THE_NODE = (ENFORCER, "coredns", "kube-proxy", "kubelet")
+OF_THE_CLUSTER = ("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd")
+ALL = {*OF_THE_NODE, *OF_THE_CLUSTER, "containerd"}
 
 
 def up(places: Places) -> None:
@@ -58,7 +57,7 @@ def down(places: Places) -> None:
 
 def is_up(places: Places) -> bool:
     """Whether every process runs and the API answers."""
-    needed = {*ORDER, "containerd"} - ({ENFORCER} - set(processes.started(places)))
+    needed = ALL - ({ENFORCER} - set(processes.started(places)))
     alive = all(processes.running(places, name) for name in needed)
     return alive and processes.answers(places.kubectl("get", "--raw", "/readyz"))
 
@@ -130,9 +129,9 @@ def load_image(places: Places, archive: Path) -> None:
 
 def take_back(places: Places) -> None:
     """Undo `start`, from whatever point it got to."""
-    for name in (*set(processes.started(places)) - {*ORDER, "containerd"}, *ORDER[:4]):
+    for name in (*set(processes.started(places)) - ALL, *OF_THE_NODE):
         processes.stop(places, name)
-    for name in ORDER[4:]:
+    for name in OF_THE_CLUSTER:
         processes.stop(places, name, 3)
     remove_containers(places)
     processes.stop(places, "containerd")
