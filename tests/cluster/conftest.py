@@ -4,9 +4,7 @@ The tests run by `make cluster-test`, against the cluster of `make cluster` or t
 Everything else, such as plain `make test`, skips them.
 """
 
-import dataclasses
 import os
-import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -40,13 +38,8 @@ def images(anywhere: Cluster) -> None:
 @pytest.fixture(scope="session")
 def namespace(anywhere: Cluster) -> Iterator[Cluster]:
     """The cluster with a fresh namespace that enforces Pod Security `restricted`."""
-    name = f"espnet3-test-{secrets.token_hex(3)}"
-    install.make_namespace(anywhere, name)
-    try:
-        yield dataclasses.replace(anywhere, namespace=name)
-    finally:
-        anywhere.kubectl("delete", "namespace", name, "--wait=true", "--timeout=120s", timeout=150)
-        install.remove_volumes(anywhere, name)
+    with install.fresh_namespace(anywhere) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,14 @@
 """Puts what a run needs into the cluster: images, a namespace, a volume, the chart, and a pod that reads the volume."""
 
+import contextlib
+import dataclasses
 import io
 import os
+import secrets
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +54,18 @@ def make_namespace(cluster: Cluster, name: str) -> None:
     """A namespace that admits nothing but `restricted` pods."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted", "espnet3.org/test": "true"}
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+
+
+@contextlib.contextmanager
+def fresh_namespace(anywhere: Cluster) -> Iterator[Cluster]:
+    """The cluster with a namespace of its own, which goes again with its volumes."""
+    name = f"espnet3-test-{secrets.token_hex(3)}"
+    make_namespace(anywhere, name)
+    try:
+        yield dataclasses.replace(anywhere, namespace=name)
+    finally:
+        anywhere.kubectl("delete", "namespace", name, "--wait=true", "--timeout=120s", timeout=150)
+        remove_volumes(anywhere, name)
 
 
 def make_volume(cluster: Cluster, name: str) -> None:

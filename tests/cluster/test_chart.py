@@ -1,10 +1,8 @@
 """The chart in a real cluster: installed under `restricted`, its doctor runs, and no data is lost with the release."""
 
 import base64
-import dataclasses
 import json
 import re
-import secrets
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,15 +23,9 @@ Helm = Callable[..., str]
 @pytest.fixture(scope="module")
 def place(anywhere: Cluster, images: None) -> Iterator[Cluster]:
     """A namespace of its own, because these tests take the release away."""
-    name = f"espnet3-test-{secrets.token_hex(3)}"
-    install.make_namespace(anywhere, name)
-    cluster = dataclasses.replace(anywhere, namespace=name)
-    install.make_volume(cluster, f"{name}-workspace")
-    try:
+    with install.fresh_namespace(anywhere) as cluster:
+        install.make_volume(cluster, f"{cluster.namespace}-workspace")
         yield cluster
-    finally:
-        anywhere.kubectl("delete", "namespace", name, "--wait=true", "--timeout=120s", timeout=150)
-        install.remove_volumes(anywhere, name)
 
 
 @pytest.fixture(scope="module")

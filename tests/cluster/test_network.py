@@ -3,7 +3,6 @@ that nothing does.
 """
 
 import dataclasses
-import secrets
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -77,18 +76,13 @@ def internet(anywhere: Cluster) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def walled(anywhere: Cluster, images: None, internet: None) -> Iterator[Walled]:
-    name = f"espnet3-test-{secrets.token_hex(3)}"
-    install.make_namespace(anywhere, name)
-    cluster = dataclasses.replace(anywhere, namespace=name)
-    try:
+    with install.fresh_namespace(anywhere) as cluster:
         found = Walled(cluster, build(cluster))
         try:
             until(lambda: not found.reaches("stage", "a pod"), 15, "a refused connection")
         except AssertionError:
             pytest.skip("nothing in this cluster enforces NetworkPolicy; the rules are installed, and do nothing")
         yield found
-    finally:
-        anywhere.kubectl("delete", "namespace", name, "--wait=true", "--timeout=120s", timeout=150)
 
 
 def build(cluster: Cluster) -> dict[str, tuple[str, int]]:
