@@ -1,12 +1,15 @@
 """Exporting a packed CTC model to ONNX, and holding the result to the original on the test sets.
 
 `trial` calls it where the publication config asks for an export. `OnnxRecogniser` runs the files. In the int8
-model only matrix products and recurrences are in 8 bits: convolutions are slower so.
+model only matrix products and recurrences are in 8 bits: convolutions are slower so. It takes one utterance at a time:
+the scale of 8 bits is that of the whole input, so that others in a batch would change what is heard in a recording.
 """
 
 import logging
+import tempfile
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from espnet3.components.data.dataset import Sample
+from espnet3.components.modeling.masking import without_padding
 from espnet3.errors import ConfigError, DataError
 from espnet3.publishing.onnx_lstm import with_onnx_lstms
 from espnet3.publishing.transcriber import SpeechToText
@@ -60,25 +64,27 @@ def export(model: SpeechToText, pack: Path, int8: bool, samples: Sequence[Sample
     original = model.recogniser
     if not isinstance(original, Recogniser) or not isinstance(original.model, CTCModel):
         raise ConfigError("publication_config.pack_model.onnx: only models with a CTC output can be exported.")
-    path = pack / VARIANTS["float32"]
-    write_onnx(original.model, original.preprocessor.features.size, path)
+    size = original.preprocessor.features.size
+    write_onnx(original.model, size, pack / VARIANTS["float32"])
     if int8:
-        quantise(path, pack / VARIANTS["int8"])
+        write_int8_onnx(original.model, size, pack / VARIANTS["int8"])
     chosen = ["float32", "int8"] if int8 else ["float32"]
     return compare(original, {name: pack / VARIANTS[name] for name in chosen}, samples)
 
 
-def write_onnx(model: CTCModel, input_size: int, path: Path) -> None:
-    """Write the model at `path`, for any number of utterances and frames."""
+def write_onnx(model: CTCModel, input_size: int, path: Path, *, one_by_one: bool = False) -> None:
+    """Write the model at `path`, for any number of frames, and of utterances unless they are to come `one_by_one`."""
     outputs = OUTPUTS if model.auxiliary is None else (*OUTPUTS, *AUXILIARY_OUTPUTS)
-    axes = {name: {0: "utterances", 1: name} for name in (INPUTS[0], *outputs[::2])}
-    axes |= {name: {0: "utterances"} for name in (INPUTS[1], *outputs[1::2])}
-    example = torch.zeros(2, 150, input_size), torch.tensor([150, 111])
-    with warnings.catch_warnings(), torch.inference_mode():
+    utterances = {} if one_by_one else {0: "utterances"}
+    axes = {name: {**utterances, 1: name} for name in (INPUTS[0], *outputs[::2])}
+    axes |= dict.fromkeys((INPUTS[1], *outputs[1::2]), utterances)
+    lengths = torch.tensor([150] if one_by_one else [150, 111])
+    padding = without_padding() if one_by_one else nullcontext()
+    with warnings.catch_warnings(), torch.inference_mode(), padding:
         warnings.simplefilter("ignore")  # of tracing, whose result is compared below
         torch.onnx.export(
             _Outputs(with_onnx_lstms(model)).eval(),
-            example,
+            (torch.zeros(len(lengths), 150, input_size), lengths),
             str(path),
             input_names=list(INPUTS),
             output_names=list(outputs),
@@ -88,16 +94,19 @@ def write_onnx(model: CTCModel, input_size: int, path: Path) -> None:
         )
 
 
-def quantise(path: Path, target: Path) -> None:
-    """Write the model at `path` with weights of 8 bits to `target`."""
+def write_int8_onnx(model: CTCModel, input_size: int, path: Path) -> None:
+    """Write the model with weights of 8 bits at `path`, for one utterance at a time."""
     import_onnxruntime()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    logging.disable(logging.WARNING)  # it advises, on the root logger
-    try:
-        quantize_dynamic(path, target, weight_type=QuantType.QInt8, op_types_to_quantize=IN_8_BITS)
-    finally:
-        logging.disable(logging.NOTSET)
+    with tempfile.TemporaryDirectory() as folder:
+        original = Path(folder) / "model.onnx"
+        write_onnx(model, input_size, original, one_by_one=True)
+        logging.disable(logging.WARNING)  # it advises, on the root logger
+        try:
+            quantize_dynamic(original, path, weight_type=QuantType.QInt8, op_types_to_quantize=IN_8_BITS)
+        finally:
+            logging.disable(logging.NOTSET)
 
 
 def compare(original: Recogniser, paths: dict[str, Path], samples: Sequence[Sample]) -> dict[str, Any]:

@@ -1,11 +1,27 @@
 """Which frames of a padded batch are real.
 
 Every layer that mixes frames (convolution, attention, recurrence) asks this module, so that an utterance gives the
-same numbers alone and in any batch.
+same numbers alone and in any batch. A model that will only read utterances one by one is exported `without_padding`.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
+
+_has_padding = ContextVar("has_padding", default=True)
+
+
+@contextmanager
+def without_padding() -> Iterator[None]:
+    """Inside, all frames count as real: `mask_frames` does nothing, and leaves no operator in what is traced."""
+    token = _has_padding.set(False)
+    try:
+        yield
+    finally:
+        _has_padding.reset(token)
 
 
 def length_mask(lengths: Tensor, size: int) -> Tensor:
@@ -13,9 +29,16 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=lengths.device)[None, :] < lengths[:, None]
 
 
-def mask_frames(frames: Tensor, lengths: Tensor) -> Tensor:
-    """Zero the padding of frames (B, T, D)."""
-    return frames * length_mask(lengths, frames.shape[1]).unsqueeze(-1)
+def mask_frames(frames: Tensor, lengths: Tensor, dim: int = 1) -> Tensor:
+    """Zero the padding of frames (B, ..., T, ...), where T is the dimension `dim`."""
+    if not _has_padding.get():
+        return frames
+    mask = length_mask(lengths, frames.shape[dim])
+    for _ in range(1, dim):
+        mask = mask.unsqueeze(1)
+    while mask.ndim < frames.ndim:
+        mask = mask.unsqueeze(-1)
+    return frames * mask
 
 
 def turned_positions(lengths: Tensor, size: int) -> Tensor:

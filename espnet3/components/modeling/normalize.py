@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from espnet3.components.modeling.masking import length_mask, mask_frames
+from espnet3.components.modeling.masking import mask_frames
 
 
 class GlobalMVN(nn.Module):
@@ -60,9 +60,8 @@ class UtteranceMVN(nn.Module):
 
     def forward(self, feats: Tensor, lengths: Tensor) -> Tensor:
         """Normalise (B, T, D) frames of (B,) lengths."""
-        mask = length_mask(lengths, feats.shape[1]).unsqueeze(-1)
         count = lengths.clamp(min=1)[:, None, None]
-        mean = (feats * mask).sum(dim=1, keepdim=True) / count
-        centred = (feats - mean) * mask
+        mean = mask_frames(feats, lengths).sum(dim=1, keepdim=True) / count
+        centred = mask_frames(feats - mean, lengths)
         std = (centred.square().sum(dim=1, keepdim=True) / count).sqrt()
         return centred / (std + self.floor)

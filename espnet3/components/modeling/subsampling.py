@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from espnet3.components.modeling.masking import length_mask, mask_frames
+from espnet3.components.modeling.masking import mask_frames
 
 
 def stage_strides(factor: int, stages: int) -> list[int]:
@@ -69,7 +69,7 @@ class ConvSubsampling2d(nn.Module):
         for conv, stride in zip(self.convs, self.strides, strict=True):
             maps = torch.relu(conv(maps))
             lengths = (lengths + stride - 1) // stride
-            maps = maps * length_mask(lengths, maps.shape[2])[:, None, :, None]
+            maps = mask_frames(maps, lengths, dim=2)
         maps = self.channel_dropout(maps)
         hidden = self.norm(self.linear(maps.transpose(1, 2).flatten(2)))
         return hidden, lengths

@@ -68,9 +68,7 @@ class OnnxModel:
             raise DataError(
                 f"{path} is another kind of model: its outputs are {', '.join(self.outputs)}. Pack it again."
             )
-        # The scale of 8 bits is that of the whole input: others in a batch would change what is heard in a recording.
-        quantised = self.session.get_modelmeta().producer_name == "onnx.quantize"
-        self.batch_size = 1 if quantised else BATCH
+        self.batch_size = 1 if self.session.get_inputs()[0].shape[0] == 1 else BATCH
         self.auxiliary = True if self.outputs[2:] == AUXILIARY_OUTPUTS else None
 
     def ctc_log_probs(self, feats: np.ndarray, lengths: np.ndarray) -> Output:
