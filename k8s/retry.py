@@ -2,7 +2,8 @@
 
 `templates` and `job` call it. An exception class that is a `TryAgain` is repeated, every other is not. The cluster adds
 what it does to a pod itself: a stage that was killed before its handler was in place (143), a pod that vanished, was
-evicted or was refused by its node. What used up its memory or its time would do so again.
+evicted or was refused by its node. What used up its memory or its time would do so again, and a pod that the API server
+refuses for what it is would be refused again.
 """
 
 from collections.abc import Iterator
@@ -33,6 +34,15 @@ HOPELESS = (
     "Container [^ ]+ exceeded its local ephemeral storage",
 )
 """How they begin of a pod that would come to the same end again; what the stage itself says comes later."""
+REFUSED = (
+    "[Pp]ods?( [^ ]+)? is (forbidden|invalid)",
+    "Pod in version [^ ]+ cannot be handled",
+    "admission webhook [^ ]+ denied",
+    "serviceaccounts [^ ]+ not found",
+)
+"""How the API server begins where it takes no pod such as this one: its settings or the cluster's have to change."""
+NOT_READY = ("exceeded quota", "status unknown for quota", "not yet ready to handle request")
+"""What it says in such a refusal where the same pod may be taken a moment later."""
 
 
 def retryable_exit_codes() -> list[int]:
@@ -54,8 +64,10 @@ def argo_expression() -> str:
     """
     codes = ", ".join(f"'{code}'" for code in retryable_exit_codes())
     disrupted = "|".join(DISRUPTED)
+    refused = f"lastRetry.message matches '^({'|'.join(REFUSED)})'"
     return (
-        f"not (lastRetry.message matches '^({'|'.join(HOPELESS)})') and ("
+        f"not (lastRetry.message matches '^({'|'.join(HOPELESS)})') and "
+        f"not ({refused} and not (lastRetry.message matches '{'|'.join(NOT_READY)}')) and ("
         f"lastRetry.exitCode in [{codes}, '{KILLED}'] or "
         "(lastRetry.exitCode in ['-1', '0', ''] and "
         f"(lastRetry.status == 'Error' or lastRetry.message matches '{disrupted}')))"

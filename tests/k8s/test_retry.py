@@ -47,9 +47,47 @@ REPEATED = {
     ),
     "preempted": Ending("Failed", "-1", "Preempted in order to admit critical pod", disrupted=True),
     "refused by its node": Ending("Failed", "-1", "Pod was rejected: Node didn't have enough resource: nvidia.com/gpu"),
+    "quota used up by others": Ending(
+        "Error",
+        "-1",
+        'pods "a" is forbidden: exceeded quota: espnet3, requested: pods=1, used: pods=9, limited: pods=9',
+    ),
+    "quota not counted yet": Ending(
+        "Error", "-1", 'pods "a" is forbidden: status unknown for quota: espnet3, resources: limits.cpu,limits.memory'
+    ),
+    "API server not ready": Ending("Error", "-1", 'pods "a" is forbidden: not yet ready to handle request'),
+    "webhook away": Ending(
+        "Error",
+        "-1",
+        'Internal error occurred: failed calling webhook "a.example.com": failed to call webhook: context deadline '
+        "exceeded",
+    ),
+    "changed meanwhile": Ending("Error", "-1", 'Operation cannot be fulfilled on pods "a": please apply your changes'),
+    "image not pulled yet when its node went": Ending(
+        "Error", "-1", "Pod failed before main container starts due to ContainerCreating: "
+    ),
     "gone before it began": Ending("Failed", "-1", "can't find failed message for pod train-1 namespace speech"),
     "sidecar failed": Ending("Error", "0", "wait: Error (exit code 1)", job_differs="a Job has no sidecar"),
 }
+REFUSALS = {
+    "Pod Security": 'pods "a" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true (pod or '
+    'container "main" must set securityContext.runAsNonRoot=true)',
+    "account": 'pods "a" is forbidden: error looking up service account speech/espnet3-stage: serviceaccount '
+    '"espnet3-stage" not found',
+    "executor's account": 'serviceaccounts "espnet3-executor" not found',
+    "priority": 'pods "a" is forbidden: no PriorityClass with name speech-training was found',
+    "runtime": 'pods "a" is forbidden: pod rejected: RuntimeClass "nvidia" not found',
+    "limits": 'pods "a" is forbidden: maximum memory usage per Container is 4Gi, but limit is 64Gi',
+    "quota without limits": 'pods "a" is forbidden: failed quota: espnet3: must specify limits.cpu for: wait',
+    "namespace going away": 'pods "a" is forbidden: unable to create new content in namespace speech because it is '
+    "being terminated",
+    "rights": 'pods is forbidden: User "system:serviceaccount:argo:argo" cannot create resource "pods" in API group ""',
+    "field": 'Pod "a" is invalid: spec.containers[0].resources.requests: Invalid value: "2": must be less than or '
+    "equal to cpu limit of 1",
+    "type": 'Pod in version "v1" cannot be handled as a Pod: strict decoding error: unknown field "spec.a"',
+    "webhook": 'admission webhook "validate.kyverno.svc-fail" denied the request: policy: no label team',
+}
+"""What the API server says of a pod that it does not take."""
 FINAL = {
     "wrong config": Ending("Failed", str(ConfigError.exit_code), "main: Error (exit code 78)"),
     "wrong config, with a message that sounds passing": Ending(
@@ -70,6 +108,15 @@ FINAL = {
         job_differs="its deadline is the Job's own, which ends it",
     ),
     "too much in /tmp": Ending("Failed", "137", 'Usage of EmptyDir volume "tmp" exceeds the limit "1Gi".'),
+    **{
+        f"refused: {name}": Ending(
+            "Error", "-1", message, job_differs="its controller asks again and counts no failure"
+        )
+        for name, message in REFUSALS.items()
+    },
+    "wrong config, with a message that sounds not ready": Ending(
+        "Failed", "78", "main: Error (exit code 78): error: status unknown for quota; not yet ready to handle request"
+    ),
     "Argo could not start it": Ending("Failed", "64", "main: Error (exit code 64)"),
 }
 TABLE = [
