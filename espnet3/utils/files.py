@@ -7,15 +7,21 @@ is written is the callers' affair.
 
 A writer that was frozen between its last check and its rename would still get through. So a new owner first removes
 what is half written (`remove_leftovers`): the old one then has nothing left to rename, and finds that out.
+
+A folder changes places with an earlier one in a single step where the system can do that. Where it cannot (NFS), the
+earlier one is set aside for a moment, under a name from which the next owner gives it back.
 """
 
+import ctypes
 import errno
+import glob
 import hashlib
 import os
 import re
 import secrets
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -28,6 +34,12 @@ OWNER_FILE = ".owner"
 PUT_BACK_SECONDS = 0.2
 """How long an owner's file that is gone may come back: see `_release`."""
 _TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.tmp")
+_SET_ASIDE = re.compile(r"\.(.+)\.\d+\.[0-9a-f]{8}\.old\.tmp")
+_HERE, _EXCHANGE = -100, 2
+"""Linux's AT_FDCWD and RENAME_EXCHANGE."""
+_NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)
+"""What a kernel, a file system or a container's filter says that does not exchange."""
+_IN_THE_WAY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 Claims = Mapping[Path, str]
 """Owner files with the token that they hold while their directories are ours."""
@@ -63,7 +75,11 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def replacing_dir(path: Path | str) -> Iterator[Path]:
-    """Yield a new temporary folder beside `path`; when the block ends well, it takes the place of `path`."""
+    """Yield a new temporary folder beside `path`; when the block ends well, it takes the place of `path`.
+
+    Whenever this process is killed, an earlier folder is still there, or comes back when the next owner claims it or
+    removes the leftovers.
+    """
     path = Path(path)
     check_ownership(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,6 +144,8 @@ def sha256(path: Path | str) -> str:
 def claim(*directories: Path | str, mark: str = OWNER_FILE) -> Iterator[None]:
     """Own `directories` while the block runs: whoever owned one before is stopped at its next rename.
 
+    What a killed owner had set aside of them comes back first.
+
     The last to claim wins, so a retry never waits for a node that has vanished. Whatever goes wrong in a block that has
     lost a directory goes wrong because of that: the new owner may have cleared away what the old one was at.
 
@@ -139,6 +157,8 @@ def claim(*directories: Path | str, mark: str = OWNER_FILE) -> Iterator[None]:
         LostOwnership: another writer has claimed one of them.
     """
     paths = [Path(directory).resolve() / mark for directory in directories]
+    for path in paths:
+        _give_back(path.parent)
     tokens = {path: _sign(path) for path in paths}
     of_process = dict(_of_process)
     before = _claims.set(dict(claims()) | tokens)
@@ -171,6 +191,8 @@ def adopt(claims: Claims) -> None:
 def remove_leftovers(directory: Path | str, nested: bool = True, name: str = "*") -> None:
     """Delete what killed writers left half written in `directory`, which the caller owns.
 
+    What they had set aside and not replaced yet gets its name back.
+
     A writer that still lives has lost the directory; it finds its file gone and no longer the owner.
 
     Args:
@@ -182,9 +204,15 @@ def remove_leftovers(directory: Path | str, nested: bool = True, name: str = "*"
         LostOwnership: the caller is no longer the owner: what is there is the work of another.
     """
     find = Path(directory).rglob if nested else Path(directory).glob
-    for path in [path for path in find(f".{name}.*.tmp") if _TEMPORARY.fullmatch(path.name)]:
+    found = sorted(find(f".{name}.*.tmp"), key=lambda path: -len(path.parts))  # the inner ones first
+    for path in [path for path in found if _TEMPORARY.fullmatch(path.name)]:
         check_ownership(path)
-        _delete(path)
+        _delete(path)  # before another is given back: whoever is frozen then has nothing to put in its place
+    for path in found:
+        if match := _SET_ASIDE.fullmatch(path.name):
+            check_ownership(path)
+            _give_back(path.with_name(match[1]))
+            _delete(path)
 
 
 def is_mark(path: Path) -> bool:
@@ -268,9 +296,12 @@ def _put_in_place(beside: Path, path: Path) -> None:
         beside.rename(path)  # a name that is free, or an empty folder
         return
     except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+        if error.errno not in _IN_THE_WAY:
             raise
-    old = _beside(path)
+    if _exchanged(beside, path):
+        _delete(beside)
+        return
+    old = _beside(path, "old.tmp")
     path.rename(old)
     try:
         beside.rename(path)
@@ -278,6 +309,32 @@ def _put_in_place(beside: Path, path: Path) -> None:
         _put_back(old, path)
         raise
     _delete(old)
+
+
+def _exchanged(beside: Path, path: Path) -> bool:
+    """Let two files change places in one step; False where this system cannot."""
+    exchange = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if exchange is None:
+        return False
+    sys.audit("os.rename", str(beside), str(path), -1, -1)  # as Python tells of every other rename
+    if exchange(_HERE, os.fsencode(beside), _HERE, os.fsencode(path), _EXCHANGE) == 0:
+        return True
+    if (code := ctypes.get_errno()) in _NO_EXCHANGE:
+        return False
+    raise OSError(code, os.strerror(code), str(beside), None, str(path))
+
+
+def _give_back(path: Path) -> None:
+    """Let a folder that a killed writer had set aside be `path` again, unless there is another."""
+    for aside in path.parent.glob(f".{glob.escape(path.name)}.*.old.tmp"):
+        match = _SET_ASIDE.fullmatch(aside.name)
+        if match is None or match[1] != path.name or (path.exists() and not aside.is_dir()):
+            continue
+        try:
+            aside.rename(path)  # a name that is free, or an empty folder
+        except OSError as error:
+            if error.errno not in (*_IN_THE_WAY, errno.ENOENT):
+                raise
 
 
 def _put_back(taken: Path, path: Path) -> None:
@@ -303,8 +360,8 @@ def _delete(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+def _beside(path: Path, suffix: str = "tmp") -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.{suffix}")
 
 
 def _flush(path: Path) -> None:
