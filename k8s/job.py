@@ -17,6 +17,9 @@ from k8s.retry import job_policy
 
 FOLDER = "/espnet3"
 KEY = "run-config"
+_UID = "metadata.labels['batch.kubernetes.io/controller-uid']"
+_WISH = {"name": "ESPNET3_FORCE_ID", "valueFrom": {"fieldRef": {"fieldPath": _UID}}}
+"""The Job itself, the same for every pod that replaces another."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def _main(request: JobRequest) -> dict[str, Any]:
         "imagePullPolicy": profile.images.pull_policy,
         "command": list(container.command),
         "args": ["--config", f"{FOLDER}/{KEY}"],
-        "env": [*environment, *({"name": name, "value": value} for name, value in _variables(request).items())],
+        "env": [*environment, *_variables(request)],
         "resources": plain(pods.resources(container, profile)),
         "volumeMounts": mounts,
         "securityContext": plain(pods.container_security()),
@@ -145,11 +148,14 @@ def _main(request: JobRequest) -> dict[str, Any]:
     }
 
 
-def _variables(request: JobRequest) -> dict[str, str]:
+def _variables(request: JobRequest) -> list[dict[str, Any]]:
     """An indexed Job tells the shard's number itself, as JOB_COMPLETION_INDEX."""
-    variables = {"ESPNET3_FORCE": request.container.stage} if request.force else {}
+    variables: dict[str, str] = {}
     if request.container.shards > 1:
         variables["ESPNET3_SHARD_COUNT"] = str(request.container.shards)
     if request.merge:
         variables["ESPNET3_SHARD_INDEX"] = "merge"
-    return variables
+    if request.force:
+        variables["ESPNET3_FORCE"] = request.container.stage
+    plain_ones = [{"name": name, "value": value} for name, value in variables.items()]
+    return [*plain_ones, _WISH] if request.force else plain_ones

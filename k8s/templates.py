@@ -25,6 +25,7 @@ LONGEST_FAILURES = 64 * 1024
 """Bytes of the list of failed nodes: Linux starts no process with a variable of 128 KiB, which 200 shards can fill."""
 _FORCE = Parameter(name="force", default="")
 _FORCED = m.EnvVar(name="ESPNET3_FORCE", value="{{inputs.parameters.force}}")
+_WISH = m.EnvVar(name="ESPNET3_FORCE_ID", value="{{workflow.uid}}")
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def stage_templates(container: StageContainer, run: RunConfig, cluster: Cluster)
         args=("--config", pods.run_config_path(run)),
         inputs=(_FORCE,),
         outputs=(_output("outcome", pods.OUTCOME, "{}"),),
-        env=(_FORCED,),
+        env=(_FORCED, _WISH),
     )
     if container.shards == 1:
         return [_template(name, container, whole, run, cluster)]

@@ -23,6 +23,7 @@ from espnet3.utils.stage_spec import slots_of, spec_of
 from espnet3.utils.stages_utils import find_stage_problems, run_stages
 from stages import _environment, _process, container_of
 from stages._checks import refuse_faults
+from stages._force import is_forced
 from stages._outcome import Outcome
 from stages._results import result_of
 from stages._run import Run, opened
@@ -100,7 +101,7 @@ def _run_stage(stage: str, path: Path, outcome: Outcome) -> None:
         if problems := find_stage_problems(run_.system_cls, stage):
             raise ConfigError("\n".join(problems))
         shard = _shard_of(stage)
-        decision = run_.decide([stage], [stage] if _is_forced(run_, stage) else ())[0]
+        decision = run_.decide([stage], [stage] if is_forced(run_, stage, shard) else ())[0]
         if decision.done:
             _say(f"{stage}: already done; ESPNET3_FORCE={stage} does it again")
             outcome.status = "skipped"
@@ -121,13 +122,6 @@ def _shard_of(stage: str) -> Shard | None:
             "and collect_stats."
         )
     return shard
-
-
-def _is_forced(run_: Run, stage: str) -> bool:
-    """A repeated attempt goes on with what the first began, whose first act is to take the done record away."""
-    if not {stage, "all"} & set(_environment.names_in("ESPNET3_FORCE")):
-        return False
-    return _environment.attempt() == 0 or run_.decide([stage])[0].finished is not None
 
 
 def _do(run_: Run, decision: Decision, shard: Shard | None) -> None:

@@ -21,6 +21,7 @@ VARIABLES: Mapping[str, str] = {
     "ESPNET3_SHARD_INDEX": "which one, from 0, or `merge`; where unset, `JOB_COMPLETION_INDEX`",
     "ESPNET3_STAGES": "plan: stages separated by commas or spaces, or `all`; any other is skipped",
     "ESPNET3_FORCE": "stages that run although they are done; a repeated attempt goes on with what the first began",
+    "ESPNET3_FORCE_ID": "whose wish that is, such as a Job's uid; a later attempt knows by it that one has begun",
     "ESPNET3_PLAN_DIR": "plan: where a file per stage says `run` or `skip`; default `.runs/<hash>/plan`",
     "ESPNET3_OUTCOME_FILE": "where a stage writes what came of it, as JSON",
     "ESPNET3_ATTEMPT": "number of this attempt, from 0",

@@ -26,6 +26,8 @@ def plan(path: Path) -> dict[str, str]:
         DataError: inputs are missing that no stage of the run makes.
     """
     with opened(path) as run:
+        # First, so that the exit handler of a run that is refused finds it, too.
+        write_text(run.folder / "run.yaml", run.config.to_yaml())
         chosen = _chosen("ESPNET3_STAGES", run.config.stages, default=run.config.stages)
         forced = _chosen("ESPNET3_FORCE", run.config.stages, default=())
         faults = _find_wrong_names(run)
@@ -62,7 +64,6 @@ def _find_wrong_names(run: Run) -> list[Finding]:
 def _write(run: Run, to_run: Collection[str]) -> dict[str, str]:
     what = {stage: "run" if stage in to_run else "skip" for stage in run.config.stages}
     directory = _environment.path_in("ESPNET3_PLAN_DIR") or run.folder / "plan"
-    write_text(run.folder / "run.yaml", run.config.to_yaml())
     for stage, word in what.items():
         write_text(directory / stage, word)
     return what

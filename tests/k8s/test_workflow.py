@@ -51,6 +51,7 @@ def test_parameters_reach_plan_and_stages(rendered: Rendered) -> None:
     assert given == {"stages": "all", "force": ""}
     assert env(workflow, "plan")["ESPNET3_STAGES"] == "{{inputs.parameters.stages}}"
     assert env(workflow, "train")["ESPNET3_FORCE"] == "{{inputs.parameters.force}}"
+    assert env(workflow, "train")["ESPNET3_FORCE_ID"] == "{{workflow.uid}}"
 
 
 def test_every_stage_is_an_entrypoint(rendered: Rendered) -> None:

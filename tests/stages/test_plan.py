@@ -107,6 +107,18 @@ def test_all_that_is_wrong_is_said_at_once(place: Place) -> None:
     assert not list((place.folder / ".runs").rglob("plan"))
 
 
+@pytest.mark.parametrize(
+    ("env", "code"), [({"ESPNET3_STAGES": "trian"}, 78), ({"ESPNET3_STAGES": "infer"}, 66)], ids=["a typo", "no data"]
+)
+def test_a_run_that_is_refused_can_be_finished(place: Place, env: dict[str, str], code: int) -> None:
+    assert place.run("plan", **env).code == code
+    (run,) = (place.folder / ".runs").iterdir()
+    place.config = run / "run.yaml"
+    ran = place.run("finish", ESPNET3_ARGO_STATUS="Failed")
+    assert ran.code == 0, ran.err
+    assert json.loads((run / "outcome.json").read_text())["status"] == "Failed"
+
+
 def test_missing_inputs_alone_are_a_fault_of_the_data(place: Place) -> None:
     ran = place.run("plan", ESPNET3_STAGES="infer,measure")
     assert ran.code == 66

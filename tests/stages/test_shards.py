@@ -100,3 +100,14 @@ def test_a_stage_that_cannot_be_divided_says_so(trained: Place) -> None:
     ran = trained.run("train", **COUNT, ESPNET3_SHARD_INDEX="1", ESPNET3_FORCE="train")
     assert ran.code == 78
     assert "ESPNET3_SHARD_COUNT is 3, but train cannot be divided: unset it" in ran.err
+
+
+def test_each_shard_of_a_wish_starts_over_once(trained: Place) -> None:
+    for index in (*"012", "merge"):
+        trained.run("infer", **COUNT, ESPNET3_SHARD_INDEX=index)
+    wish = {**COUNT, "ESPNET3_FORCE": "infer", "ESPNET3_FORCE_ID": "first"}
+    for index in (*"012", "merge"):
+        assert "DONE infer" in trained.run("infer", **wish, ESPNET3_SHARD_INDEX=index).out
+    notes = {path.name for path in (trained.folder / ".runs").glob("*/forced/*")}
+    assert notes == {"infer-0", "infer-1", "infer-2", "infer-merge"}
+    assert "already done" in trained.run("infer", **wish, ESPNET3_SHARD_INDEX="1").out

@@ -1,0 +1,45 @@
+"""Whether a stage that is done is to run again: what ESPNET3_FORCE wishes, and whether an earlier attempt has begun it.
+
+The entrypoint asks. A preempted pod is replaced by one that is given the same words. The wish has its id for that: a
+Job's replacement has no number of its own, and a workflow that is retried counts its attempts from 0 again.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from espnet3.utils.files import write_text
+from espnet3.utils.shard import Shard
+from stages import _environment
+from stages._run import Run
+
+
+def is_forced(run: Run, stage: str, shard: Shard | None) -> bool:
+    """Whether `stage`, or a shard of it, starts over; a later attempt goes on with what the first began.
+
+    To begin, a stage takes its done record away. So it has not begun while the record is that which the wish found.
+    """
+    if not {stage, "all"} & set(_environment.names_in("ESPNET3_FORCE")):
+        return False
+    finished = run.decide([stage])[0].finished
+    wish = _environment.text_in("ESPNET3_FORCE_ID")
+    if wish is None:
+        return _environment.attempt() == 0 or finished is not None
+    path = run.folder / "forced" / _name(stage, shard)
+    found = _read(path)
+    if found.get("id") == wish:
+        return finished is not None and finished == found.get("finished")
+    write_text(path, json.dumps({"id": wish, "finished": finished}) + "\n")
+    return True
+
+
+def _name(stage: str, shard: Shard | None) -> str:
+    return stage if shard is None else f"{stage}-{'merge' if shard.is_merge else shard.index}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
