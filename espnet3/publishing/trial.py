@@ -5,7 +5,9 @@ written untried, and its card says nothing of an example.
 """
 
 import logging
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +24,18 @@ from espnet3.systems.base.config import Dataset, PublicationConfig
 log = logging.getLogger(__name__)
 
 
+@contextmanager
+def _without_bytecode() -> Iterator[None]:
+    """Importing a pack's own code would leave files in it that hold this machine's paths and times."""
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
+
+
+@_without_bytecode()
 def try_pack(settings: PublicationConfig, training: Mapping[str, Any], pack: Path) -> dict[str, Any]:
     """Export what is asked for, and transcribe with the pack as a stranger would.
 

@@ -1,0 +1,76 @@
+"""Packing a recipe whose model is its own: the code goes along, and nothing that only this machine has."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import espnet3
+from espnet3.components.data.scp import read_scp
+from espnet3.errors import DataError
+from espnet3.systems.asr.system import ASRSystem
+from espnet3.utils.recipe import activated
+from tests.publishing.pack.experiment import BILSTM, make_experiment, tree, with_pack
+
+PACK = Path("exp/pack")
+SOURCES = {
+    "src/__init__.py": "",
+    "src/model.py": "from src.parts.base import Base\n\n\nclass Own(Base):\n    pass\n",
+    "src/parts/base.py": "from espnet3.systems.asr.models.bilstm import BiLSTMCTC as Base\n\n__all__ = ['Base']\n",
+}
+CODE = ["src/model.py", "src/parts/base.py"]
+
+
+@pytest.fixture(scope="session")
+def own_model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ASRSystem]:
+    """The folder of a measured experiment of a recipe with its own model, and its System."""
+    folder = tmp_path_factory.mktemp("own")
+    for name, text in SOURCES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    with activated(folder):
+        return folder, make_experiment(folder, {**BILSTM, "_target_": "src.model.Own"})
+
+
+@pytest.fixture
+def own(
+    own_model: tuple[Path, ASRSystem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Path, ASRSystem]]:
+    """A copy of it as the active recipe, on a machine that keeps bytecode, as most do."""
+    folder, system = own_model
+    shutil.copytree(folder, tmp_path / "work", copy_function=shutil.copyfile)
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    with activated(tmp_path / "work"):
+        yield tmp_path / "work", system
+
+
+def test_the_recipes_own_model_is_packed_without_traces_of_this_machine(own: tuple[Path, ASRSystem]) -> None:
+    system = with_pack(own[1], code=CODE, onnx={"export": True, "int8": True})
+    system.pack_model()
+    before = tree(PACK)
+    system.pack_model()
+    assert tree(PACK) == before
+    assert sorted(name for name in before if name.startswith("src/")) == sorted(SOURCES)
+    assert not sys.dont_write_bytecode
+
+
+def test_a_stranger_loads_it_where_the_code_is_trusted(own: tuple[Path, ASRSystem], tmp_path: Path) -> None:
+    with_pack(own[1], code=CODE).pack_model()
+    shutil.copytree(PACK, tmp_path / "pack")
+    with activated(tmp_path):
+        with pytest.raises(DataError, match="trust_code=True"):
+            espnet3.load(tmp_path / "pack")
+        model = espnet3.load(tmp_path / "pack", device="cpu", trust_code=True)
+    assert [model(f"data/a{number}.wav") for number in range(3)] == [
+        *read_scp(Path("exp/greedy/test/hyp.scp")).values()
+    ]
+
+
+def test_bytecode_is_kept_again_after_a_pack_that_fails(own: tuple[Path, ASRSystem]) -> None:
+    with pytest.raises(DataError, match=r"training_config\.model.*src\.model\.Own"):
+        with_pack(own[1], code=["src/model.py"]).pack_model()
+    assert not sys.dont_write_bytecode
