@@ -1,12 +1,11 @@
 """Getting a packed model from a Hub into its cache, and saying in a sentence why that failed. `loading` calls it."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from espnet3.errors import ConfigError, Espnet3Error, TryAgain
 from espnet3.publishing.hub_errors import chain, clean, is_passing
-from espnet3.publishing.repository import DEFAULT_ENDPOINT, limit_waiting, set_endpoint
+from espnet3.publishing.repository import endpoint_of, keep_quiet, limit_waiting
 
 TIMEOUT = 30.0
 """Seconds of one request without an answer."""
@@ -22,7 +21,7 @@ def download(repo: str, revision: str | None) -> Path:
             the token that is set, or to one who has none.
         TryAgain: the Hub cannot be reached, or is overloaded.
     """
-    set_endpoint(None)
+    keep_quiet()
     try:
         import huggingface_hub
     except ImportError:
@@ -30,7 +29,7 @@ def download(repo: str, revision: str | None) -> Path:
             f"{repo} is on a Hub, and huggingface_hub is not installed. Install the extra publish, or give the folder "
             "of a packed model."
         ) from None
-    endpoint = (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
+    endpoint = endpoint_of()
     limit_waiting(TIMEOUT)
     try:
         return Path(huggingface_hub.snapshot_download(repo, revision=revision, endpoint=endpoint))

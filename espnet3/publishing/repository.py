@@ -1,7 +1,8 @@
 """One repository on a Hub, as `upload` needs it: its state, making it, a commit. Wraps huggingface_hub.
 
-huggingface_hub is imported when a repository is opened, for it reads HF_ENDPOINT as it is imported. Errors leave here
-as those of `espnet3.errors`; what is uploaded, and how often it is tried, is `upload`'s affair.
+huggingface_hub is imported when a repository is opened, for it takes time. It reads HF_ENDPOINT as it is imported, and
+never again: so every call is given its endpoint, and nothing here depends on, or changes, that variable. Errors leave
+here as those of `espnet3.errors`; what is uploaded, and how often it is tried, is `upload`'s affair.
 """
 
 import logging
@@ -50,8 +51,8 @@ class Repository:
     def __init__(self, settings: Upload, kind: Kind, key: str) -> None:
         self.settings, self.kind, self.key = settings, kind, key
         self.name = str(settings.repo)
-        set_endpoint(settings.endpoint)
-        self.endpoint = (settings.endpoint or os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
+        keep_quiet()
+        self.endpoint = endpoint_of(settings.endpoint)
         self.token = find_token(key)
         self.target = Target(key, self.name, self.endpoint, self.token)
 
@@ -135,10 +136,13 @@ class Repository:
         return HfApi(endpoint=self.endpoint, token=self.token)
 
 
-def set_endpoint(endpoint: str | None) -> None:
-    """Prepare the environment that huggingface_hub reads as it is imported: endpoint, and no reports home."""
-    if endpoint is not None:
-        os.environ["HF_ENDPOINT"] = endpoint.rstrip("/")
+def endpoint_of(asked: str | None = None) -> str:
+    """The Hub's address: the one that is asked for, else that of HF_ENDPOINT, else huggingface.co."""
+    return (asked or os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
+
+
+def keep_quiet() -> None:
+    """Let huggingface_hub, which reads this as it is imported, send no reports home, and write no secrets to a log."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # They write whole addresses, and those of a Hub's storage carry signatures.
     for name in ("huggingface_hub", "httpx2", "httpcore2"):

@@ -11,12 +11,15 @@ import pytest
 from tests.hub.guard import loopback_only
 from tests.hub.server import HubServer, serving
 
-__all__ = ["alone", "hub"]
+__all__ = ["alone", "hub", "other_hub"]
+
+NOWHERE = "http://127.0.0.1:9"
+"""An address at which nobody listens."""
 
 
 @cache
 def the_hub() -> HubServer:
-    """One Hub for all tests, wherever their fixtures come from: huggingface_hub keeps the first address it meets."""
+    """One Hub for all tests, wherever their fixtures come from."""
     stack = ExitStack()
     atexit.register(stack.close)
     return stack.enter_context(serving())
@@ -41,9 +44,19 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> HubServer:
     monkeypatch.setenv("HF_ENDPOINT", server.address)
     from huggingface_hub import constants
 
+    # What it met as it was imported counts for nothing: each call is to name its Hub.
+    monkeypatch.setattr(constants, "ENDPOINT", NOWHERE)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", NOWHERE + "/{repo_id}/resolve/{revision}/{filename}")
     # Read as huggingface_hub is imported, which an earlier test may have done with another environment.
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf/token"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf/hub"))
     return server
+
+
+@pytest.fixture
+def other_hub(hub: HubServer) -> Iterator[HubServer]:
+    """A second Hub, with the same tokens, at another address."""
+    with serving() as server:
+        yield server

@@ -34,6 +34,19 @@ def test_a_model_comes_from_the_hub_once(hub: HubServer, model: str) -> None:
     assert len(hub.asked("GET", "/resolve/")) == before
 
 
+def test_a_model_comes_from_the_hub_that_the_environment_names_now(
+    hub: HubServer, other_hub: HubServer, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pack/README.md").write_text("Another model.")
+    settings = Upload(repo="me/other", endpoint=other_hub.address)
+    upload(tmp_path / "pack", settings, "model", "publication_config.upload_model")
+    assert (download(model, None) / "README.md").read_bytes() == FILES["README.md"]
+    monkeypatch.setenv("HF_ENDPOINT", other_hub.address)
+    before = len(hub.requests)
+    assert (download("me/other", None) / "README.md").read_text() == "Another model."
+    assert len(hub.requests) == before
+
+
 REFUSED = [
     pytest.param({"status": 401, "message": "Invalid credentials in Authorization header"}, "the token", id="401"),
     pytest.param({"status": 401, "message": "Invalid username or password."}, "has no model me/model", id="401 unseen"),

@@ -1,6 +1,7 @@
 """Uploading a folder to a Hub that speaks the real protocol, and to one that fails."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -241,6 +242,29 @@ def test_a_missing_an_empty_and_a_linked_folder_are_refused(settings: Upload, pa
     for folder, says in [(tmp_path / "none", "not exist"), (tmp_path / "empty", "is empty"), (pack, "links")]:
         with pytest.raises(DataError, match=says):
             upload(folder, settings, "model", KEY)
+
+
+OWN = [pytest.param(None, id="none of one's own"), pytest.param("http://127.0.0.1:9/", id="one's own")]
+
+
+@pytest.mark.parametrize("own", OWN)
+def test_an_endpoint_counts_for_its_own_upload_only(
+    hub: HubServer, other_hub: HubServer, pack: Path, settings: Upload, monkeypatch: pytest.MonkeyPatch, own: str | None
+) -> None:
+    if own is None:
+        monkeypatch.delenv("HF_ENDPOINT")
+    else:
+        monkeypatch.setenv("HF_ENDPOINT", own)
+    upload(pack, settings, "model", KEY)
+    upload(pack, changed(settings, endpoint=other_hub.address + "/"), "space", KEY)
+    assert os.environ.get("HF_ENDPOINT") == own
+    assert (hub.contents("me/model"), other_hub.contents("me/model", "space")) == (FILES, FILES)
+    assert len(hub.hub.store.repos) == len(other_hub.hub.store.repos) == 1
+    (pack / "README.md").write_text("A better model.")
+    monkeypatch.setenv("HF_ENDPOINT", other_hub.address)
+    upload(pack, changed(settings, endpoint=None), "space", KEY)
+    assert other_hub.contents("me/model", "space")["README.md"] == b"A better model."
+    assert hub.contents("me/model") == FILES
 
 
 def test_the_token_is_in_no_log(hub: HubServer, pack: Path, settings: Upload, caplog: pytest.LogCaptureFixture) -> None:
