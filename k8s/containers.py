@@ -108,12 +108,15 @@ def _command(stage: str) -> tuple[str, ...]:
 
 
 def _gpus(stage: str, default: Container, own: StageSettings, run: RunConfig, cluster: Cluster) -> int:
-    if own.gpu is not None:
-        return own.gpu
-    if stage != "train" or not default.gpu:
-        return default.gpu
-    configured = run.slots.get("training_config", {}).get("num_device", 1)
-    return cluster.profile.pools.gpu.devices or max(default.gpu, int(configured))
+    if stage != "train":
+        return default.gpu if own.gpu is None else own.gpu
+    used = int(run.slots.get("training_config", {}).get("num_device", 1))
+    if own.gpu is not None and own.gpu not in (0, used):
+        raise ConfigError(
+            f"conf/workflow.yaml gives train {own.gpu} GPUs, but training_config.num_device is {used}. Leave gpu out: "
+            "num_device says how many a training asks for and uses."
+        )
+    return (cluster.profile.pools.gpu.devices or used) if own.gpu is None else own.gpu
 
 
 def cut_to_pool(container: StageContainer, cluster: Cluster) -> StageContainer:

@@ -222,6 +222,13 @@ def test_several_devices_are_asked_for_as_the_config_says(recipe: Path) -> None:
     assert template(workflow, "train")["container"]["resources"]["limits"]["nvidia.com/gpu"] == "4"
 
 
+def test_gpus_that_training_would_leave_idle_are_not_asked_for(rendered: Rendered) -> None:
+    with pytest.raises(ConfigError, match="gives train 4 GPUs, but training_config.num_device is 1"):
+        rendered("gke-gpu", settings="train: {gpu: 4}")
+    assert "nvidia.com/gpu" in str(template(rendered("gke-gpu", settings="train: {gpu: 1}"), "train"))
+    assert "nvidia.com/gpu" not in str(template(rendered("gke-gpu", settings="train: {gpu: 0}"), "train"))
+
+
 def test_one_experiment_has_one_mutex(rendered: Rendered, recipe: Path) -> None:
     before = rendered()["spec"]["synchronization"]["mutexes"]
     training = recipe / "conf" / "training.yaml"
