@@ -1,7 +1,7 @@
 """What of a cluster's values workflows depend on, with types; the chart's `values.yaml` says what each means.
 
 `values` fills it, every other module of the generator reads it. Defaults and the check of keys are not here: those are
-in the chart's `values.yaml` and `values.schema.json`.
+in the chart's `values.yaml` and `values.schema.json`. What has a default here may be removed by a profile's null.
 """
 
 from typing import Any, Literal
@@ -40,11 +40,11 @@ class DataVolume(Volume):
 class Security(_Values):
     """Who the processes of a pod are; None where the cluster chooses."""
 
-    run_as_user: int | None
-    run_as_group: int | None
-    fs_group: int | None
-    fs_group_change_policy: str
-    supplemental_groups: list[int]
+    run_as_user: int | None = None
+    run_as_group: int | None = None
+    fs_group: int | None = None
+    fs_group_change_policy: str | None = None
+    supplemental_groups: list[int] = []
 
 
 class Proxy(_Values):
@@ -172,7 +172,7 @@ class Profile(_Values):
     images: Images
     workspace: Volume
     data: DataVolume
-    security: Security
+    security: Security = Security()
     proxy: Proxy
     ca_bundle: CaBundle
     environment: dict[str, str]

@@ -5,12 +5,14 @@ Helm, and returns the part that workflows depend on. Defaults are in the chart's
 claims' sizes and the network policy, is Helm's affair.
 """
 
+import json
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from espnet3.errors import ConfigError
 from espnet3.utils.findings import nearest
@@ -31,23 +33,24 @@ def read_profile(name: str) -> Profile:
         ConfigError: there is no such profile, or a key or value of it is wrong; all faults at once.
     """
     path = _locate(name)
-    overlay = _load(path)
-    defaults = _load(CHART / "values.yaml")
-    if faults := list(_faults(overlay)) or list(_faults(merged(defaults, overlay))):
-        raise ConfigError("\n  ".join([f"The profile {_shown(path)} is wrong:", *faults]))
-    profile = Profile.model_validate(merged(defaults, overlay))
+    values = merged(_load(CHART / "values.yaml"), _load(path))
+    _refuse(list(_faults(values)), path)
+    profile = _typed(values, path)
     _check_spot(profile.pools.gpu, path)
     _check_another_node(profile.pools.gpu, path)
     return profile
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` laid over `below` as Helm does: mappings key by key, everything else replaced, null removes."""
+    """`above` laid over `below` as Helm does: mappings key by key, everything else replaced, null removes.
+
+    The null of a key that `below` does not have stays, so that a misspelt one is told.
+    """
     both = dict(below)
     for key, value in above.items():
         old = both.get(key)
-        if value is None and not (key in below and below[key] is None):
-            both.pop(key, None)
+        if value is None and key in below:
+            del both[key]
         else:
             both[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return both
@@ -89,11 +92,32 @@ def _load(path: Path) -> dict[str, Any]:
 
 @cache
 def _validator() -> Any:
-    import json
-
     from jsonschema import Draft202012Validator
 
     return Draft202012Validator(json.loads((CHART / "values.schema.json").read_text(encoding="utf-8")))
+
+
+def _refuse(faults: list[str], path: Path) -> None:
+    if faults:
+        raise ConfigError("\n  ".join([f"The profile {_shown(path)} is wrong:", *faults]))
+
+
+def _typed(values: Mapping[str, Any], path: Path) -> Profile:
+    try:
+        return Profile.model_validate(values)
+    except ValidationError as error:
+        _refuse([_gap([str(part) for part in finding["loc"]]) for finding in error.errors()], path)
+        raise
+
+
+def _gap(place: list[str]) -> str:
+    """What null has removed and workflows cannot do without, although the chart can."""
+    default = reduce(lambda content, key: content[key], place, _load(CHART / "values.yaml"))
+    own = "" if isinstance(default, dict) else f", {json.dumps(default)}"
+    return (
+        f"{'.'.join(place)}: null leaves workflows without a value. Give it one, or leave the key out to have that of "
+        f"the chart's values.yaml{own}."
+    )
 
 
 def _faults(content: Mapping[str, Any]) -> Iterator[str]:

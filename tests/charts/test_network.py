@@ -70,6 +70,13 @@ def test_a_pod_that_is_labelled_reaches_the_internet_but_no_private_network(rend
     assert {"10.0.0.0/8", "169.254.0.0/16", "192.168.0.0/16"} <= set(excepted)
 
 
+@pytest.mark.parametrize("excepted", [[], None])
+def test_no_network_may_be_excepted(render: Render, excepted: list[str] | None) -> None:
+    values = {"networkPolicy": {"internet": {"except": excepted}}}
+    found = policies(render, values, {**JOB, "espnet3.org/network": "internet"})
+    assert allowed(found)["0.0.0.0/0"] == [[], [443, 80]]
+
+
 def test_the_proxy_is_open_to_the_same_pods(render: Render) -> None:
     values = {
         "proxy": {"https": "http://proxy.example:3128"},

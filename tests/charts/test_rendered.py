@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.charts.conftest import CHART, Object, Render
+from k8s.__main__ import main
+from tests.charts.conftest import CHART, Object, Render, named
 from tests.charts.test_network import selected
 
 K8S = CHART.parent.parent / "k8s"
@@ -78,3 +79,43 @@ def test_the_network_rules_select_the_pods_of_a_workflow(pair: tuple[Object, lis
             online = labels["espnet3.org/network"] == "internet"
             rules = {item["metadata"]["name"] for item in policies if selected(item, labels)}
             assert not policies or rules == {"espnet3-deny", "espnet3-dns", *(["espnet3-internet"] if online else [])}
+
+
+OPENSHIFT: Object = {
+    "security": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
+    "networkPolicy": {"dns": {"podLabels": {"k8s-app": None, "dns.operator.openshift.io/daemonset-dns": "default"}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("values", "there"),
+    [
+        (OPENSHIFT, {"fsGroupChangePolicy": "OnRootMismatch"}),
+        ({"security": None}, {}),
+        (
+            {"security": {"fsGroup": None, "fsGroupChangePolicy": None, "supplementalGroups": None}},
+            {"runAsUser": 10001},
+        ),
+        ({"networkPolicy": {"internet": {"except": None}}}, {"fsGroup": 10001}),
+    ],
+    ids=["OpenShift", "all of it", "some of it", "elsewhere"],
+)
+@pytest.mark.parametrize("command", [["render"], ["job", "train"], ["demo"]], ids=lambda command: command[0])
+def test_null_leaves_it_to_the_cluster_in_both(
+    render: Render,
+    values: Object,
+    there: Object,
+    command: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    profile = tmp_path / "cluster.yaml"
+    profile.write_text(yaml.safe_dump(values), encoding="utf-8")
+    recipe = CHART.parent.parent / "egs3" / "digits" / "asr"
+    assert main([command[0], str(recipe), *command[1:], "--profile", str(profile)]) == 0
+    contexts = list(found(list(yaml.safe_load_all(capsys.readouterr().out)), "securityContext"))
+    (of_pod,) = [context for context in contexts if "runAsNonRoot" in context]
+    of_doctor = named(render(values), "Pod", "espnet3-doctor-workspace")["spec"]["securityContext"]
+    assert of_pod == {key: value for key, value in of_doctor.items() if value != []}
+    assert of_pod == {**of_pod, **there}
+    assert None not in of_pod.values()

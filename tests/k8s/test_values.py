@@ -23,6 +23,12 @@ def test_every_profile_of_ours_is_sound(profile: str) -> None:
         ("device: tpu", "device: 'tpu' is not one of ['cpu', 'cuda']"),
         ("retries: {limit: many}", "retries.limit: 'many' is not of type 'integer'"),
         ("environment: {EPOCHS: 3}", "environment.EPOCHS: 3 is not of type 'string'"),
+        ("security: {runAsUsr: null}", "security.runAsUsr: there is no such key; did you mean runAsUser?"),
+        ("environment: {EPOCHS: null}", "environment.EPOCHS: None is not of type 'string'"),
+        ("device: null", "device: null leaves workflows without a value. Give it one, or leave the key out"),
+        ("retries: {limit: null}", "retries.limit: null leaves workflows without a value"),
+        ("retries: {limit: null}", "the chart's values.yaml, 10."),
+        ("pools: null", "pools: null leaves workflows without a value"),
         ("- a\n- b", "holds no mapping"),
         ("images: [", "malformed YAML"),
         (
@@ -73,8 +79,9 @@ def test_claims_that_exist_already(profile_file: Write) -> None:
         ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
         ({"a": 1, "b": 2}, {"a": None}, {"b": 2}),
         ({"a": {"b": 1}}, {"a": 2}, {"a": 2}),
+        ({"a": {"b": 1}}, {"a": {"c": None}}, {"a": {"b": 1, "c": None}}),
     ],
-    ids=["mappings merge", "lists are replaced", "null removes", "another kind replaces"],
+    ids=["mappings merge", "lists are replaced", "null removes", "another kind replaces", "null of what there is not"],
 )
 def test_one_laid_over_the_other(below: dict[str, object], above: dict[str, object], both: dict[str, object]) -> None:
     assert merged(below, above) == both
