@@ -98,6 +98,13 @@ def start_text(cluster: Cluster, text: str) -> Job:
     return Job(cluster, next(name.partition("/")[2] for name in names if name.startswith("job.batch/")))
 
 
+def remove(cluster: Cluster, recipe: Digits, stage: str) -> None:
+    """Remove the Job of a stage, where there is one."""
+    cluster.kubectl(
+        "delete", "--ignore-not-found", "--wait=true", "--filename=-", stdin=k8s("job", recipe, stage), timeout=90
+    )
+
+
 def run(cluster: Cluster, recipe: Digits, stages: list[str], profile: str = PROFILE) -> dict[str, Job]:
     """Run stages one after the other."""
     jobs = {}

@@ -90,6 +90,23 @@ def test_a_pod_deleted_while_it_trains_goes_on_to_the_same_bits(
     assert differences(products(undisturbed_long.folder), products(there)) == []
 
 
+def test_a_forced_training_starts_over_once_though_its_pod_is_replaced(
+    chart: Cluster, undisturbed_long: Digits, tmp_path: Path
+) -> None:
+    stage_jobs.run(chart, undisturbed_long, STAGES[:3])
+    stage_jobs.remove(chart, undisturbed_long, "train")
+    install.remove(chart, "long/asr/exp")
+    job = stage_jobs.start_text(chart, stage_jobs.k8s("job", undisturbed_long, "train", "--force"))
+    victim = until(lambda: pod_of(chart, job.selector), 60, "a pod that trains")["metadata"]["name"]
+    until(lambda: stage_jobs.saved(chart, "long/asr"), 120, "a checkpoint")
+    chart.kubectl("delete", "pod", victim, "--wait=false")
+    job.succeed()
+    assert "Going on from" in job.logs()
+    there = install.fetch(chart, "long/asr/exp/tiny", tmp_path)
+    weights = "averaged.safetensors"
+    assert (there / weights).read_bytes() == (undisturbed_long.folder / "exp/tiny" / weights).read_bytes()
+
+
 def test_shards_leave_the_bytes_of_one(
     chart: Cluster, jobs: dict[str, Job], undisturbed: Digits, tmp_path: Path
 ) -> None:

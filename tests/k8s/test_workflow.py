@@ -223,7 +223,7 @@ def test_several_devices_are_asked_for_as_the_config_says(recipe: Path) -> None:
 
 
 def test_gpus_that_training_would_leave_idle_are_not_asked_for(rendered: Rendered) -> None:
-    with pytest.raises(ConfigError, match="gives train 4 GPUs, but training_config.num_device is 1"):
+    with pytest.raises(ConfigError, match=r"gives train 4 GPUs, but training_config\.num_device is 1"):
         rendered("gke-gpu", settings="train: {gpu: 4}")
     assert "nvidia.com/gpu" in str(template(rendered("gke-gpu", settings="train: {gpu: 1}"), "train"))
     assert "nvidia.com/gpu" not in str(template(rendered("gke-gpu", settings="train: {gpu: 0}"), "train"))
