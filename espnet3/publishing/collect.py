@@ -6,7 +6,7 @@ decoder; each file that they name is copied in and named relative to the pack.
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def write_parts(settings: PublicationConfig, training: Mapping[str, Any], exp_di
         The config as it was written.
 
     Raises:
-        ConfigError: the licence or a file of code does not exist.
+        ConfigError: the licence or a file of code does not exist, or the config names code that is not to go along.
         DataError: the weights are missing.
     """
     weights = exp_dir / settings.pack_model.checkpoint
@@ -45,6 +45,7 @@ def write_parts(settings: PublicationConfig, training: Mapping[str, Any], exp_di
         raise DataError(f"{weights} does not exist: there is no trained model to pack. Run train.")
     shutil.copyfile(weights, pack / WEIGHTS)
     config = packed_config(settings, training, pack)
+    _refuse_code_left_behind(settings, config)
     (pack / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
     _write_stats(training, pack)
     _copy_own(settings, pack)
@@ -61,6 +62,52 @@ def packed_config(settings: PublicationConfig, training: Mapping[str, Any], pack
     names = [*preprocessor_parts(plain), "preprocessor", "model"]
     parts = {name: _relative(plain[name], pack, name) for name in names}
     return {**parts, "recogniser": _relative(kept, pack, "decoder")}
+
+
+def _refuse_code_left_behind(settings: PublicationConfig, config: Mapping[str, Any]) -> None:
+    """Here it would load all the same, with the recipe's own `src`, which nobody else has."""
+    folder = recipe_folder(settings.recipe_dir)
+    for place, target in _own_targets(config, ()):
+        key = ".".join((*_origin(place), "_target_"))
+        name = _module_file(folder, target)
+        if name is None:
+            raise ConfigError(f"{key} is {target}, but {folder} has no such module. Correct the name.")
+        if name not in settings.pack_model.code:
+            raise ConfigError(
+                f"{key} is {target}, code of the recipe that would not be in the pack: nobody could load it. Add "
+                f"{name}, and what it imports of the recipe, to publication_config.pack_model.code, now "
+                f"{settings.pack_model.code}."
+            )
+
+
+def _own_targets(node: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The `_target_`s of a config that begin with `src`, and where they stand."""
+    if isinstance(node, list):
+        node = {str(number): value for number, value in enumerate(node)}
+    if not isinstance(node, dict):
+        return
+    for key, value in node.items():
+        if key == "_target_" and str(value).startswith("src."):
+            yield place, str(value)
+        yield from _own_targets(value, (*place, str(key)))
+
+
+def _origin(place: tuple[str, ...]) -> tuple[str, ...]:
+    """Where a part of the packed config comes from."""
+    if place[0] == "recogniser":
+        return ("publication_config", "model", *place[1:])
+    return ("training_config", *place)
+
+
+def _module_file(folder: Path, target: str) -> str | None:
+    """The recipe's file that a dotted name leads to, of which the last part or more are names in that file."""
+    parts = target.split(".")
+    for length in range(len(parts) - 1, 0, -1):
+        module = "/".join(parts[:length])
+        for name in (f"{module}/__init__.py", f"{module}.py"):
+            if (folder / name).is_file():
+                return name
+    return None
 
 
 def _relative(node: Any, pack: Path, folder: str) -> Any:

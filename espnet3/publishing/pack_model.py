@@ -66,7 +66,7 @@ def pack_model(training_config: DictConfig, publication_config: DictConfig, syst
             (pack / CARD).write_text(card(settings, about, results), encoding="utf-8")
             write_sums(pack)
             refuse_private(pack)
-            read_pack(pack, trust_code=True)
+            read_pack(pack, trust_code=bool(settings.pack_model.code))
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     log.info(
         "%s: %d files, %.1f MB; model %s.",

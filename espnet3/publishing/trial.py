@@ -43,7 +43,7 @@ def try_pack(settings: PublicationConfig, training: Mapping[str, Any], pack: Pat
         What `meta.json` says of it: `example` and `onnx`.
 
     Raises:
-        ConfigError: an export is asked for that cannot be made here.
+        ConfigError: an export is asked for that cannot be made here, or the pack lacks code of the recipe.
         DataError: an exported model recognises something else than the original.
     """
     onnx = settings.pack_model.onnx
@@ -56,7 +56,7 @@ def try_pack(settings: PublicationConfig, training: Mapping[str, Any], pack: Pat
     limit_threads(threads_each(None, workers=1))
     samples = _Samples(settings, training)
     found: dict[str, Any] = {}
-    model = load(pack, backend="torch", device="cpu", trust_code=True)
+    model = _load(settings, pack)
     if sample := next(iter(samples), None):
         text = _as_on_the_card(model, sample)
         found["example"] = {"utterance": sample["utt_id"], "reference": sample["text"], "hypothesis": text}
@@ -66,6 +66,29 @@ def try_pack(settings: PublicationConfig, training: Mapping[str, Any], pack: Pat
 
         found["onnx"] = export(model, pack, onnx.int8, samples)
     return found
+
+
+def _load(settings: PublicationConfig, pack: Path) -> SpeechToText:
+    code = settings.pack_model.code
+    try:
+        return load(pack, backend="torch", device="cpu", trust_code=bool(code))
+    except DataError as error:
+        if lacking := _lacking_module(error):
+            raise ConfigError(
+                f"publication_config.pack_model.code lacks {lacking}, which the code that goes along imports. Add its "
+                f"file to {code}."
+            ) from error
+        raise
+
+
+def _lacking_module(error: BaseException | None) -> str | None:
+    """The recipe's own module for lack of which something failed."""
+    while error is not None:
+        name = error.name if isinstance(error, ModuleNotFoundError) else None
+        if name and name.partition(".")[0] == "src":
+            return name
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _as_on_the_card(model: SpeechToText, sample: Sample) -> str:

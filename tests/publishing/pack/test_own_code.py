@@ -4,12 +4,14 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 import espnet3
 from espnet3.components.data.scp import read_scp
-from espnet3.errors import DataError
+from espnet3.errors import ConfigError, DataError
 from espnet3.systems.asr.system import ASRSystem
 from espnet3.utils.recipe import activated
 from tests.publishing.pack.experiment import BILSTM, make_experiment, tree, with_pack
@@ -70,7 +72,52 @@ def test_a_stranger_loads_it_where_the_code_is_trusted(own: tuple[Path, ASRSyste
     ]
 
 
+LEFT_BEHIND = [
+    pytest.param({}, "training_config.model._target_ is src.model.Own.*Add src/model.py", id="none"),
+    pytest.param({"code": ["src/parts/base.py"]}, "Add src/model.py.*base.py", id="another file alone"),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), LEFT_BEHIND)
+def test_a_pack_without_the_code_that_it_needs_is_refused(
+    own: tuple[Path, ASRSystem], settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        with_pack(own[1], **settings).pack_model()
+    assert not tree(PACK)
+
+
+PLACES = [
+    pytest.param("publication_config.model.decoder", "src.decoder.Own", "src/decoder.py", id="decoder"),
+    pytest.param("publication_config.model.decoder.lms.0", "src.lm.Lm", "src/lm.py", id="in a list"),
+    pytest.param("publication_config.model", "src.parts.Recogniser", "src/parts/__init__.py", id="package"),
+    pytest.param("publication_config.model", "src.parts.base.Base.made", "src/parts/base.py", id="method"),
+]
+
+
+@pytest.mark.parametrize(("key", "target", "file"), PLACES)
+def test_code_that_is_left_behind_is_named_wherever_the_config_has_it(
+    own: tuple[Path, ASRSystem], key: str, target: str, file: str
+) -> None:
+    Path(file).touch()
+    system = with_pack(own[1], code=["src/model.py"])
+    node: Any = {"_target_": target}
+    if key.endswith(".0"):
+        key, node = key.removesuffix(".0"), [node]
+    OmegaConf.update(system.publication_config, key.removeprefix("publication_config."), node, force_add=True)
+    with pytest.raises(ConfigError, match=rf"{key}[.\d]*\._target_ is {target}.*Add {file}"):
+        system.pack_model()
+
+
+def test_a_target_that_the_recipe_does_not_have_is_named(own: tuple[Path, ASRSystem]) -> None:
+    Path("src/__init__.py").unlink()
+    system = with_pack(own[1], code=CODE)
+    system.publication_config.model.decoder = {"_target_": "src.nothing.Own"}
+    with pytest.raises(ConfigError, match=r"model\.decoder\._target_ is src\.nothing\.Own, but .* has no such module"):
+        system.pack_model()
+
+
 def test_bytecode_is_kept_again_after_a_pack_that_fails(own: tuple[Path, ASRSystem]) -> None:
-    with pytest.raises(DataError, match=r"training_config\.model.*src\.model\.Own"):
+    with pytest.raises(ConfigError, match=r"pack_model\.code lacks src\.parts"):
         with_pack(own[1], code=["src/model.py"]).pack_model()
     assert not sys.dont_write_bytecode
