@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 FOLDER = "checkpoints"
 RECORD = "training.json"
 AVERAGED = "averaged.safetensors"
-PRODUCTS = ("averaged.json", AVERAGED, "metrics.csv", "loss.svg", "tensorboard", "config.yaml")
+KEPT = "files"
+"""Folder of the files that the trained model reads beside its weights."""
+PRODUCTS = ("averaged.json", AVERAGED, "metrics.csv", "loss.svg", "tensorboard", "config.yaml", KEPT)
 MOST_SHOWN = 10
 
 

@@ -4,7 +4,6 @@
 config a pack needs.
 """
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,17 @@ from omegaconf import OmegaConf
 
 from espnet3.errors import ConfigError, DataError
 from espnet3.systems.asr.decoding.decoder import Hypothesis
-from espnet3.utils.build import build, prepare
+from espnet3.systems.base.kept_files import locate_files, preprocessor_parts
+from espnet3.utils.build import build
 
-OF_TRAINING = ("augment", "feature_augment")
+__all__ = ["build_preprocessor", "check_decoder", "load_training_config", "output", "preprocessor_parts"]
 
 
 def load_training_config(exp_dir: Path) -> dict[str, Any]:
-    """The config that train wrote.
+    """The config that train wrote, with the files that train kept for the model.
 
     Raises:
-        DataError: there is none: nothing was trained there.
+        DataError: there is none: nothing was trained there; or a file that the model was trained with is gone.
     """
     path = exp_dir / "config.yaml"
     if not path.is_file():
@@ -30,14 +30,7 @@ def load_training_config(exp_dir: Path) -> dict[str, Any]:
         )
     config = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
     assert isinstance(config, dict)
-    return {str(key): value for key, value in config.items()}
-
-
-def preprocessor_parts(config: dict[str, Any]) -> list[str]:
-    """The keys of a training config that its preprocessor is built from, without augmentation."""
-    node = config["preprocessor"]
-    wanted = inspect.signature(prepare(node, "training_config.preprocessor")).parameters
-    return [name for name in wanted if name not in node and name not in OF_TRAINING and config.get(name)]
+    return locate_files({str(key): value for key, value in config.items()}, exp_dir)
 
 
 def build_preprocessor(config: dict[str, Any]) -> Any:

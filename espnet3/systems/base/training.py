@@ -54,12 +54,22 @@ def train(config: DictConfig | dict[str, Any]) -> None:
         from espnet3.components.training.distributed import run_ranks
         from espnet3.systems.base.training_session import train_here
 
-        write_text(exp_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config), resolve=True))
-        work = partial(train_here, settings, record.fingerprint)
+        work = partial(train_here, _leave_config(config, exp_dir), record.fingerprint)
         if settings.num_device > 1:
             run_ranks(work, settings.num_device)
         else:
             work()
+
+
+def _leave_config(config: DictConfig | dict[str, Any], exp_dir: Path) -> TrainingConfig:
+    """Write the config that infer and pack_model read; the settings under which the training itself reads the same."""
+    from espnet3.systems.base.kept_files import keep_files
+
+    plain = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
+    assert isinstance(plain, dict)
+    kept = keep_files({str(key): value for key, value in plain.items()}, exp_dir)
+    write_text(exp_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(kept)))
+    return TrainingConfig.model_validate(kept)
 
 
 def contents(settings: TrainingConfig) -> dict[str, str]:

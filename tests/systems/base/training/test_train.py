@@ -42,6 +42,7 @@ def test_a_training_learns_and_leaves_its_files(make_config: MakeConfig, tmp_pat
     losses = [float(row["valid/loss"]) for row in rows(exp_dir) if row["valid/loss"]]
     assert len(losses) == 8
     assert losses[-1] < 0.8 * losses[0]
+    config["tokenizer"]["path"] = str(exp_dir / "files/tokenizer/characters.json")
     assert OmegaConf.load(exp_dir / "config.yaml") == OmegaConf.create(config)
     assert (exp_dir / "loss.svg").read_text().startswith("<svg")
     assert list((exp_dir / "tensorboard").iterdir())
