@@ -26,7 +26,7 @@ def render(args: Args) -> None:
 
 
 def job(args: Args) -> None:
-    """Print the Job and its ConfigMap."""
+    """Print the Job."""
     from k8s.job import JobRequest, build_job
 
     cluster = _cluster(args)
@@ -34,7 +34,7 @@ def job(args: Args) -> None:
     settings = _settings(args, run)
     container = next(stage_containers(run, settings, cluster))
     request = JobRequest(container, run, cluster, args.merge, args.force)
-    sys.stdout.write(to_yaml(build_job(request), args.line))
+    sys.stdout.write(to_yaml([build_job(request)], args.line))
 
 
 def demo(args: Args) -> None:

@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     recipe, cluster, stages = _recipe(), _cluster(), _stages()
     render = _command(commands, "render", "print a run as one Argo Workflow", [recipe, stages])
     render.add_argument("--kind", choices=KINDS, default="Workflow", help="default: Workflow, which is submitted once")
-    job = _command(commands, "job", "print one stage as a plain Job, and what it reads", [recipe])
+    job = _command(commands, "job", "print one stage as a plain Job", [recipe])
     job.add_argument("stage", metavar="STAGE")
     job.add_argument("--merge", action="store_true", help="of a stage in shards: the Job that puts them together")
     job.add_argument("--force", action="store_true", help="run the stage although it is done")

@@ -1,7 +1,8 @@
 """One stage as a plain Kubernetes Job: running it needs no Argo.
 
-`python -m k8s job` calls it. The Job mounts its run config from a ConfigMap that is printed with it, so one `kubectl
-apply` is enough. A stage in shards is an indexed Job; a second one (`merge`) puts the shards together.
+`python -m k8s job` calls it. The Job is one object: its pods carry the run config as an annotation and mount it. So it
+is repeated by replacing that object, which somebody may do who may not delete ConfigMaps. A stage in shards is an
+indexed Job; a second one (`merge`) puts the shards together.
 """
 
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from k8s.retry import job_policy
 
 FOLDER = "/espnet3"
 KEY = "run-config"
+ANNOTATION = f"espnet3.org/{KEY}"
+"""Kubernetes takes 256 KiB of annotations, and a run config has at most half of that."""
 _UID = "metadata.labels['batch.kubernetes.io/controller-uid']"
 _WISH = {"name": "ESPNET3_FORCE_ID", "valueFrom": {"fieldRef": {"fieldPath": _UID}}}
 """The Job itself, the same for every pod that replaces another."""
@@ -45,8 +48,8 @@ class JobRequest:
         return pods.run_labels(self.run) | pods.pod_labels(self.container)
 
 
-def build_job(request: JobRequest) -> list[dict[str, Any]]:
-    """The ConfigMap with the run config, and the Job.
+def build_job(request: JobRequest) -> dict[str, Any]:
+    """The Job, with the run config in it.
 
     Raises:
         ConfigError: there is nothing to merge.
@@ -57,23 +60,7 @@ def build_job(request: JobRequest) -> list[dict[str, Any]]:
             f"{container.stage} runs whole, so there is nothing to merge. Give it shards in conf/workflow.yaml, "
             f"such as {container.stage}: {{shards: 8}}, or leave --merge out."
         )
-    if request.merge:
-        request = replace(request, container=replace(container, gpu=0))
-    return [_config_map(request), _job(request)]
-
-
-def _config_map(request: JobRequest) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": _config_name(request), "labels": pods.run_labels(request.run)},
-        "immutable": True,
-        "data": {KEY: request.run.to_compressed()},
-    }
-
-
-def _config_name(request: JobRequest) -> str:
-    return shortened(f"{recipe_slug(request.run.recipe.name)}-{request.run.digest}")
+    return _job(replace(request, container=replace(container, gpu=0)) if request.merge else request)
 
 
 def _job(request: JobRequest) -> dict[str, Any]:
@@ -106,7 +93,8 @@ def _shards(request: JobRequest) -> dict[str, Any]:
 def _pod(request: JobRequest) -> dict[str, Any]:
     container, cluster = request.container, request.cluster
     profile = cluster.profile
-    of_run = {"name": "run-config", "configMap": {"name": _config_name(request)}}
+    field = {"fieldPath": f"metadata.annotations['{ANNOTATION}']"}
+    of_run = {"name": KEY, "downwardAPI": {"items": [{"path": KEY, "fieldRef": field}]}}
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
         "serviceAccountName": pods.account(container, profile),
@@ -124,8 +112,8 @@ def _pod(request: JobRequest) -> dict[str, Any]:
     }
     mounted = {mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
     spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] in mounted]
-    annotations = profile.annotations.pod | pods.pod_annotations(container)
-    metadata = {"labels": request.labels} | ({"annotations": annotations} if annotations else {})
+    annotations = profile.annotations.pod | pods.pod_annotations(container) | {ANNOTATION: request.run.to_compressed()}
+    metadata = {"labels": request.labels, "annotations": annotations}
     given = {key: value for key, value in spec.items() if value not in (None, "", {}, [])}
     return {"metadata": metadata, "spec": given}
 
@@ -133,7 +121,7 @@ def _pod(request: JobRequest) -> dict[str, Any]:
 def _main(request: JobRequest) -> dict[str, Any]:
     container, profile = request.container, request.cluster.profile
     environment = plain(pods.environment(container, request.run, request.cluster))
-    mounts = [*plain(pods.mounts(container, profile)), {"name": "run-config", "mountPath": FOLDER, "readOnly": True}]
+    mounts = [*plain(pods.mounts(container, profile)), {"name": KEY, "mountPath": FOLDER, "readOnly": True}]
     return {
         "name": "main",
         "image": container.image,

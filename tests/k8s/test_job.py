@@ -30,7 +30,7 @@ def request_of(digits: RunConfig) -> Make:
 
 
 def job_of(request: JobRequest) -> dict[str, Any]:
-    return build_job(request)[1]
+    return build_job(request)
 
 
 def variables(job: dict[str, Any]) -> dict[str, Any]:
@@ -50,11 +50,14 @@ def test_the_container_is_that_of_the_workflow(request_of: Make, digits: RunConf
 
 
 def test_it_brings_its_run_config(request_of: Make, digits: RunConfig) -> None:
-    config_map, job = build_job(request_of("train"))
-    pod = job["spec"]["template"]["spec"]
-    assert config_map["data"] == {"run-config": digits.to_compressed()}
-    assert {"name": "run-config", "configMap": {"name": config_map["metadata"]["name"]}} in pod["volumes"]
-    assert pod["containers"][0]["args"] == ["--config", "/espnet3/run-config"]
+    pod = job_of(request_of("train"))["spec"]["template"]
+    (volume,) = [each for each in pod["spec"]["volumes"] if "downwardAPI" in each]
+    (item,) = volume["downwardAPI"]["items"]
+    annotation = item["fieldRef"]["fieldPath"].removeprefix("metadata.annotations['").removesuffix("']")
+    assert pod["metadata"]["annotations"][annotation] == digits.to_compressed()
+    (main,) = pod["spec"]["containers"]
+    (place,) = [each["mountPath"] for each in main["volumeMounts"] if each["name"] == volume["name"]]
+    assert main["args"] == ["--config", f"{place}/{item['path']}"]
 
 
 def test_a_whole_stage_counts_its_retries(request_of: Make) -> None:
