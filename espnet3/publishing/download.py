@@ -55,26 +55,34 @@ class _Asked:
 
 
 def _meaning(error: BaseException, asked: _Asked) -> Espnet3Error | None:
+    for each in chain(error):
+        if meaning := _of_class(each, asked):
+            return meaning
+    if isinstance(error, OSError | RuntimeError):  # the disk; hf_xet's storage client, which has no finer class
+        return TryAgain(f"{asked.name} cannot be downloaded now: {clean(str(error))} Try again.")
+    return None
+
+
+def _of_class(error: BaseException, asked: _Asked) -> Espnet3Error | None:
     from httpx2 import TransportError
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
-    for each in chain(error):
-        if isinstance(each, OfflineModeIsEnabled):
-            return ConfigError(
-                f"{asked.name} is not in the Hub's cache, and HF_HUB_OFFLINE is set. Unset it, or give the folder of a "
-                "packed model."
-            )
-        if isinstance(each, HfHubHTTPError):
-            return _of_status(each, asked)
-        if isinstance(each, TransportError):
-            return TryAgain(
-                f"{asked.endpoint} cannot be reached or broke off ({type(each).__name__}: {clean(str(each))}). Is the "
-                "network allowed here, and is HF_ENDPOINT right? Then try again."
-            )
-        if isinstance(each, HFValidationError):
-            return ConfigError(f"{asked.repo} is no name of a repository: {clean(str(each))}")
-    if isinstance(error, OSError | RuntimeError):  # the disk; hf_xet's storage client, which has no finer class
-        return TryAgain(f"{asked.name} cannot be downloaded now: {clean(str(error))} Try again.")
+    if isinstance(error, Espnet3Error):
+        return error
+    if isinstance(error, OfflineModeIsEnabled):
+        return ConfigError(
+            f"{asked.name} is not in the Hub's cache, and HF_HUB_OFFLINE is set. Unset it, or give the folder of a "
+            "packed model."
+        )
+    if isinstance(error, HfHubHTTPError):
+        return _of_status(error, asked)
+    if isinstance(error, TransportError):
+        return TryAgain(
+            f"{asked.endpoint} cannot be reached or broke off ({type(error).__name__}: {clean(str(error))}). Is the "
+            "network allowed here, and is HF_ENDPOINT right? Then try again."
+        )
+    if isinstance(error, HFValidationError):
+        return ConfigError(f"{asked.repo} is no name of a repository: {clean(str(error))}")
     return None
 
 

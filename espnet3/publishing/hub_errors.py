@@ -5,13 +5,19 @@ tries again after a `PassingFault`. `download` has words of its own. Knows neith
 """
 
 import json
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 
 from espnet3.errors import ConfigError, Espnet3Error, TryAgain
 from espnet3.utils.redaction import environment_secrets, redact
 
+LONGEST_NAMED_WAIT = 300.0
+"""Seconds that a Hub may ask to wait before the next try; huggingface.co counts requests in windows of that length."""
 XET_TOKEN = "/xet-write-token/"  # noqa: S105
 """Of the address at which a Hub gives the token of Xet's storage; one without Xet knows no such address."""
 
@@ -56,6 +62,8 @@ def _meaning(error: BaseException, target: Target) -> Espnet3Error | None:
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     for each in chain(error):
+        if isinstance(each, Espnet3Error):  # of `refuse_long_wait`, which some of the client's layers wrap
+            return each
         if isinstance(each, OfflineModeIsEnabled):
             return ConfigError("HF_HUB_OFFLINE is set, so nothing can be uploaded: unset it, or leave this stage out.")
         if isinstance(each, HfHubHTTPError):
@@ -91,7 +99,7 @@ def _of_status(error: object, target: Target) -> Espnet3Error:
     said = clean(response.headers.get("X-Error-Message") or getattr(error, "server_message", None) or "", target.token)
     reason = f"({status}{': ' + said.rstrip('.') if said else ''})"
     if is_passing(status):
-        return PassingFault(
+        return _long_wait(response) or PassingFault(
             f"{target.endpoint} could not answer just now {reason}. Run the stage again.", _wait(response)
         )
     if status == 409:
@@ -128,9 +136,44 @@ def is_passing(status: int) -> bool:
     return status in (408, 425, 429) or status >= 500
 
 
+def refuse_long_wait(response: object) -> None:
+    """Look at an answer before huggingface_hub does, which would sleep for as long as it is told to.
+
+    Raises:
+        TryAgain: it asks for a longer wait than anybody would sit out.
+    """
+    if error := _long_wait(response):
+        raise error
+
+
+def _long_wait(response: object) -> TryAgain | None:
+    status, wait = int(response.status_code), _wait(response)  # type: ignore[attr-defined]
+    if not is_passing(status) or wait is None or wait <= LONGEST_NAMED_WAIT:
+        return None
+    url = response.request.url  # type: ignore[attr-defined]
+    return TryAgain(
+        f"{url.scheme}://{url.netloc.decode()} could not answer just now ({status}) and asks to wait {wait:.0f} s, "
+        f"longer than the {LONGEST_NAMED_WAIT:.0f} s that are waited here. Try again after that."
+    )
+
+
 def _wait(response: object) -> float | None:
-    given = str(response.headers.get("Retry-After", ""))  # type: ignore[attr-defined]
-    return float(given) if given.replace(".", "", 1).isdecimal() else None
+    """Seconds that an answer asks to wait; None where it does not."""
+    headers: Mapping[str, str] = response.headers  # type: ignore[attr-defined]
+    if spent := re.search(r"\br=0;\s*t=([0-9]+)", headers.get("RateLimit", "")):
+        return float(spent[1])
+    return _seconds(headers.get("Retry-After", "").strip())
+
+
+def _seconds(given: str) -> float | None:
+    """Of Retry-After, which has a number or a date; None where it has neither."""
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", given):
+        return float(given)
+    try:
+        date = parsedate_to_datetime(given)
+        return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:

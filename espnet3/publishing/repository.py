@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from espnet3.errors import ConfigError
 from espnet3.publishing.difference import Difference, RemoteFile
-from espnet3.publishing.hub_errors import Target, explained
+from espnet3.publishing.hub_errors import Target, explained, refuse_long_wait
 from espnet3.systems.base.publication_config import Upload
 
 if TYPE_CHECKING:
@@ -150,12 +150,19 @@ def keep_quiet() -> None:
 
 
 def limit_waiting(seconds: float) -> None:
-    """Let each request of huggingface_hub end after `seconds` without an answer, where its own wait for ever."""
+    """Let each request of huggingface_hub end after `seconds` without an answer, and none sleep as long as it is told.
+
+    Its own would wait for ever.
+    """
     from huggingface_hub import get_session
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
-    get_session().timeout = seconds
+    session = get_session()
+    session.timeout = seconds
+    hooks = session.event_hooks
+    if refuse_long_wait not in hooks["response"]:
+        session.event_hooks = {**hooks, "response": [*hooks["response"], refuse_long_wait]}
 
 
 def find_token(key: str) -> str:

@@ -21,7 +21,7 @@ from espnet3.utils.packs import read_pack
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 60.0
-"""Seconds between two tries."""
+"""Seconds between two tries, where the Hub does not say how many."""
 
 
 def upload_model(config: DictConfig) -> None:
@@ -48,7 +48,8 @@ def upload(folder: Path, settings: Upload, kind: Kind, key: str) -> Difference:
     Raises:
         ConfigError: there is no token, or the Hub refuses it or the repository.
         DataError: there is nothing to upload.
-        TryAgain: the Hub cannot be reached, is overloaded, or somebody else changed the repository.
+        TryAgain: the Hub cannot be reached, is overloaded, asks to wait for long, or somebody else changed the
+            repository.
     """
     files = local_files(folder)
     if settings.repo is None:
@@ -59,7 +60,7 @@ def upload(folder: Path, settings: Upload, kind: Kind, key: str) -> Difference:
         try:
             return _attempt(repository, files)
         except PassingFault as fault:
-            wait = min(LONGEST_WAIT, 2.0 ** (tries - 1) if fault.wait is None else fault.wait)
+            wait = min(LONGEST_WAIT, 2.0 ** min(tries - 1, 10)) if fault.wait is None else fault.wait
             log.warning("try %d of %d in %.0f s: %s", tries + 1, settings.retries + 1, wait, fault)
             time.sleep(wait)
     return _attempt(repository, files)

@@ -2,6 +2,8 @@
 
 import logging
 import os
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -144,6 +146,68 @@ def test_a_passing_fault_costs_another_try(
     upload(pack, settings, "model", KEY)
     assert hub.contents("me/model") == FILES
     assert len(hub.repo("me/model").branches["main"]) == 2  # the first is the Hub's own
+
+
+SOON = format_datetime(datetime.now(UTC) + timedelta(minutes=4), usegmt=True)
+LATE = format_datetime(datetime.now(UTC) + timedelta(days=2), usegmt=True)
+WAITS = [
+    pytest.param({}, 1, 1, id="without one"),
+    pytest.param({"Retry-After": "7"}, 7, 7, id="seconds"),
+    pytest.param({"Retry-After": "0"}, 0, 0, id="none"),
+    pytest.param({"Retry-After": "300"}, 300, 300, id="the longest"),
+    pytest.param({"Retry-After": "-5"}, 1, 1, id="no number"),
+    pytest.param({"Retry-After": "soon"}, 1, 1, id="a word"),
+    pytest.param({"Retry-After": SOON}, 30, 240, id="a date"),
+    pytest.param({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0, 0, id="a date that has passed"),
+    pytest.param({"Retry-After": "Fri, 31 Dec 99999 00:00:00 GMT"}, 1, 1, id="no date"),
+    pytest.param({"RateLimit": '"api";r=0;t=55'}, 55, 55, id="the Hub's own limit"),
+    pytest.param({"RateLimit": '"api";r=9;t=55', "Retry-After": "3"}, 3, 3, id="a limit that is not reached"),
+]
+
+
+@pytest.mark.parametrize(("headers", "least", "most"), WAITS)
+def test_the_next_try_comes_when_the_hub_asks_for_it(
+    hub: HubServer,
+    pack: Path,
+    settings: Upload,
+    monkeypatch: pytest.MonkeyPatch,
+    headers: dict[str, str],
+    least: float,
+    most: float,
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("espnet3.publishing.upload.time.sleep", waited.append)
+    hub.fail(429, path="/revision/", headers=headers)
+    upload(pack, settings, "model", KEY)
+    assert len(waited) == 1
+    assert least <= waited[0] <= most
+
+
+TOO_LONG = [
+    pytest.param({"Retry-After": "86400"}, "wait 86400 s", id="a day"),
+    pytest.param({"Retry-After": "301"}, "wait 301 s", id="a little more"),
+    pytest.param({"Retry-After": "9" * 5000}, "wait inf s", id="for ever"),
+    pytest.param({"Retry-After": LATE}, r"wait 17\d{4} s", id="a date"),
+    pytest.param({"RateLimit": '"api";r=0;t=4000'}, "wait 4000 s", id="the Hub's own limit"),
+]
+
+
+@pytest.mark.parametrize(("headers", "says"), TOO_LONG)
+@pytest.mark.parametrize("path", ["/revision/", "/preupload/", "/_large/", "/commit/"])
+def test_nobody_sleeps_for_a_day(
+    hub: HubServer,
+    pack: Path,
+    settings: Upload,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    headers: dict[str, str],
+    says: str,
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail(f"slept {seconds}"))
+    hub.fail(429, path=path, headers=headers, times=99)
+    with pytest.raises(TryAgain, match=rf"^{hub.address} .*{says}, longer than the 300 s") as caught:
+        upload(pack, settings, "model", KEY)
+    assert caught.value.exit_code == 75
 
 
 def test_an_interrupted_upload_goes_on(hub: HubServer, pack: Path, settings: Upload) -> None:
