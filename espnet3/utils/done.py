@@ -70,13 +70,14 @@ def out_of_date(system: System, stages: Sequence[str], files: Mapping[str, str])
 
 
 def unfinished(system: System, stages: Sequence[str]) -> list[str]:
-    """The stages that `stages` build on, that are not among them, and that have products here but never finished."""
+    """The stages that `stages` build on, that are not among them, and that were started here but never finished."""
     slots = slots_of(system)
     return [
         stage
         for stage in _builds_on(system, stages)
         if _record_path(system, stage)
         and read_record(system, stage) is None
+        and _was_started(system, stage)
         and any(path.exists() for path in expand(spec_of(system, stage).outputs, slots))
     ]
 
@@ -117,6 +118,10 @@ def read_record(system: System, stage: str) -> Record | None:
     return record if isinstance(record, dict) and isinstance(record.get("covered"), dict) else None
 
 
+def _was_started(system: System, stage: str) -> bool:
+    return (system.log_directory(stage) / f"{stage}.log").exists()
+
+
 def _builds_on(system: System, stages: Sequence[str]) -> list[str]:
     names = (name for stage in stages for name in spec_of(system, stage).after)
     return [name for name in dict.fromkeys(names) if name not in stages]
@@ -134,7 +139,7 @@ def _reasons(system: System, stage: str, covered: Covered, running: Sequence[str
         return
     record = read_record(system, stage)
     if record is None:
-        yield "not finished" if (system.log_directory(stage) / f"{stage}.log").exists() else "never run"
+        yield "not finished" if _was_started(system, stage) else "never run"
         return
     yield from _changes(record, covered, running)
     yield from (f"{earlier} runs again" for earlier in spec.after if earlier in running)

@@ -50,9 +50,11 @@ def _check_inputs(
 ) -> Iterator[Finding]:
     if any(each not in system.stage_specs for each in earlier):
         return  # A stage that declares nothing may make anything.
-    for path in expand(spec_of(system, stage).inputs, slots_of(system)):
+    spec, slots = spec_of(system, stage), slots_of(system)
+    own = expand(spec.can_make, slots)
+    for path in expand(spec.inputs, slots):
         able = [maker for maker in makers(outputs, path) if maker != stage]
-        if path.exists() or set(able) & set(earlier):
+        if path in own or path.exists() or set(able) & set(earlier):
             continue
         cure = f"run {able[0]} first, which makes it" if able else "correct the path in the config"
         yield Finding(stage, f"needs {path}, which does not exist; {cure}")

@@ -32,6 +32,8 @@ class StageSpec:
     """Stages whose products this one uses."""
     inputs: tuple[str, ...] = ()
     """Path templates such as `{training_config.data_dir}`: must exist, or be made by an earlier stage of the run."""
+    can_make: tuple[str, ...] = ()
+    """Those of `inputs` that the stage makes itself where no stage before it has."""
     outputs: tuple[str, ...] = ()
     """Path templates of what must exist when the stage is done."""
     pieces: tuple[str, ...] = ()

@@ -29,12 +29,16 @@ def _stage_specs() -> Mapping[str, StageSpec]:
         base["train"],
         after=("create_dataset", "train_tokenizer", "collect_stats"),
         inputs=(*base["train"].inputs, _TOKENIZER, "{training_config.auxiliary_tokenizer.path}"),
+        can_make=(_TOKENIZER,),
     )
     return {**base, "train_tokenizer": train_tokenizer, "train": train}
 
 
 class ASRSystem(BaseSystem):
-    """Speech recognition: the base stages and train_tokenizer, between create_dataset and collect_stats."""
+    """Speech recognition: the base stages and train_tokenizer, between create_dataset and collect_stats.
+
+    A recipe whose list of stages lacks train_tokenizer has its tokenizer made by train.
+    """
 
     stage_specs: ClassVar[Mapping[str, StageSpec]] = _stage_specs()
     config_models: ClassVar[Mapping[str, type[Section]]] = {
@@ -48,3 +52,11 @@ class ASRSystem(BaseSystem):
         from espnet3.components.data.tokenizer import train_tokenizer
 
         train_tokenizer(config)
+
+    def train(self) -> None:
+        """Train the model under `exp_dir`, with a tokenizer that is made first where there is none."""
+        config = self._need("training_config", "train")
+        from espnet3.systems.asr.tokenizer_making import make_missing_tokenizer
+
+        make_missing_tokenizer(config)
+        super().train()

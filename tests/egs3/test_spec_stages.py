@@ -1,0 +1,53 @@
+"""The interface's own list of stages, from first to last, on a fresh recipe."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.egs3.digits_run import Digits
+
+STAGES = ["create_dataset", "collect_stats", "train", "infer", "measure", "export_debug"]
+SYSTEM = """\
+from espnet3.systems.asr.system import ASRSystem
+
+class RecipeSystem(ASRSystem):
+    def export_debug(self):
+        output_dir = self.exp_dir / "debug_export"
+        output_dir.mkdir(parents=True, exist_ok=True)
+        return output_dir
+"""
+RUN = """\
+from src.system import RecipeSystem
+from espnet3.utils.run_utils import main, parse_args
+
+DEFAULT_STAGES = [{stages}]
+SYSTEM_CLS = RecipeSystem
+
+if __name__ == "__main__":
+    args = parse_args(DEFAULT_STAGES)
+    main(args=args, system_cls=RecipeSystem)
+"""
+
+
+def write_recipe(recipe: Digits, system: str, stages: list[str]) -> None:
+    recipe.write("src/system.py", system)
+    recipe.write("run.py", RUN.format(stages=", ".join(map(repr, stages))))
+
+
+@pytest.mark.slow
+def test_the_listed_stages_run_on_a_fresh_recipe(tmp_path: Path) -> None:
+    recipe = Digits.new(tmp_path / "digits/asr")
+    write_recipe(recipe, SYSTEM, STAGES)
+    assert recipe.plan()["train"] == "to do: never run"
+    done = recipe.run()
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"DONE (\w+)", done.stdout) == STAGES
+    assert "making it from the training transcripts" in (recipe.folder / "exp/tiny/train.log").read_text()
+    assert (recipe.folder / "data/tokenizer/characters.json").is_file()
+
+    again = recipe.run()
+    assert again.returncode == 0, again.stderr
+    assert re.findall(r"DONE (\w+)", again.stdout) == ["export_debug"]
+    assert "is not asked for" not in again.stdout
+    assert (recipe.folder / "exp/tiny/debug_export").is_dir()
