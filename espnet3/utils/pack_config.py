@@ -37,6 +37,8 @@ ALLOWED = frozenset(
 PARTS = ("features", "tokenizer", "preprocessor", "model", "recogniser")
 """What every pack's config has."""
 DEEPEST = 20
+LONGEST_NUMBER = 100
+"""Characters."""
 _FILE_KEYS = ("path", "arpa", "manifest", "lexicon")
 _OWN_CODE = ("src.",)
 
@@ -55,10 +57,7 @@ def checked_config(text: str, path: Path, files: Mapping[str, Path], trust_code:
     Raises:
         DataError: it is malformed, or asks for what no pack may.
     """
-    try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise DataError(f"{path} is damaged: it is no plain YAML ({str(error).splitlines()[0]}).") from None
+    content = plain_yaml(text, path)
     if not isinstance(content, dict) or any(not isinstance(content.get(part), dict) for part in PARTS):
         raise DataError(f"{path} is damaged: it should have the sections {', '.join(PARTS)}.")
     for place, fault in _faults(content, files, trust_code, ()):
@@ -66,6 +65,36 @@ def checked_config(text: str, path: Path, files: Mapping[str, Path], trust_code:
     absolute = _absolute(content, files)
     assert isinstance(absolute, dict)
     return absolute
+
+
+def plain_yaml(text: str, path: Path) -> Any:
+    """What a stranger's YAML holds, in a time that grows with its length only.
+
+    Raises:
+        DataError: it is malformed, or has what makes a few bytes grow without end.
+    """
+    try:
+        return yaml.load(text, Loader=_Plain)  # noqa: S506  # a SafeLoader
+    except (yaml.YAMLError, RecursionError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{path} is damaged: it is no plain YAML ({reason}).") from None
+
+
+class _Plain(yaml.SafeLoader):
+    """Without aliases, whose expansion doubles with each level, and without numbers of any length."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.YAMLError(
+                f"line {event.start_mark.line + 1} has the alias *{event.anchor}; write out what it stands for"
+            )
+        return super().compose_node(parent, index)
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        if node.tag.rpartition(":")[2] in ("int", "float") and len(node.value) > LONGEST_NUMBER:
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1} has a number of {len(node.value)} characters")
+        return super().construct_scalar(node)
 
 
 def _faults(node: Any, files: Mapping[str, Path], trust_code: bool, place: Place) -> Iterator[tuple[Place, str]]:

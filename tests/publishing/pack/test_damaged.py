@@ -102,6 +102,11 @@ FOREIGN = {"_target_": "os.system", "command": "mkdir harmed"}
 WRITER = {"_target_": "espnet3.utils.files.write_text", "path": "harmed", "text": "x"}
 W, C, S, M = "model.safetensors", "inference.yaml", "SHA256SUMS", "meta.json"
 
+GROWING = b"a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + b"".join(
+    b"a%d: &a%d [%s]\n" % (level + 1, level + 1, b", ".join([b"*a%d" % level] * 10)) for level in range(8)
+)
+"""As little as it is, written out it has ten thousand million values."""
+
 DAMAGES = [
     ("weights cut", edit(W, lambda content: content[:-1]), r"model\.safetensors is damaged: its sha256"),
     ("weights empty", edit(W, lambda content: b""), r"model\.safetensors is damaged: its sha256"),
@@ -147,7 +152,12 @@ DAMAGES = [
     ("section missing", config("features", None), "should have the sections"),
     ("config no yaml", forged(put(C, b"a: [")), "it is no plain YAML"),
     ("config of objects", forged(put(C, b"a: !!python/object/apply:os.mkdir [harmed]")), "it is no plain YAML"),
-    ("config in circles", forged(put(C, b"features: &a {b: *a}")), "sections|nested"),
+    ("config in circles", forged(put(C, b"features: &a {b: *a}")), r"no plain YAML \(line 1 has the alias \*a"),
+    ("config that grows", forged(put(C, GROWING)), r"no plain YAML \(line 2 has the alias \*a0"),
+    ("config of merged keys", forged(put(C, b"a: &a {b: c}\nd:\n  <<: *a\n")), r"line 3 has the alias \*a"),
+    ("config of a long number", forged(put(C, b"features: 1" + b":1" * 400_000)), "a number of 800001 characters"),
+    ("config of no truth", forged(put(C, b"features: !!bool maybe")), "it is no plain YAML"),
+    ("config of no time", forged(put(C, b"features: !!timestamp never")), "it is no plain YAML"),
     ("deep config", config("model.deep", eval("[" * 30 + "]" * 30)), "nested deeper"),
     ("another model's weights", config("model.hidden_size", 24), "cannot be built.*another model"),
     ("unknown argument", config("model.hiden_size", 16), "cannot be built"),
