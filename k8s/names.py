@@ -6,18 +6,31 @@ Templates, tasks and labels are named here, and nowhere else; what a name stands
 import hashlib
 import re
 
+from espnet3.errors import ConfigError
+
 LONGEST = 63
 """Characters of a label's value, and of a name that becomes a host name."""
 
 
 def argo_name(stage: str) -> str:
-    """The name of a stage's template, task and output parameter: `create_dataset` is create-dataset."""
-    return stage.replace("_", "-")
+    """The name of a stage's template, task and output parameter: `create_dataset` is create-dataset.
+
+    Pods and Jobs are called after it, so it has no capitals: `exportONNX` is exportonnx.
+
+    Raises:
+        ConfigError: nothing is left of the stage's name.
+    """
+    if not (slug := _slug(stage)):
+        raise ConfigError(
+            f"The stage {stage} cannot run on Kubernetes: the names of its pods are made of its letters a to z and its "
+            "digits, and it has none. Give the method another name, and the entry in DEFAULT_STAGES, too."
+        )
+    return shortened(slug)
 
 
 def recipe_slug(recipe: str) -> str:
     """A recipe's name as part of an object's name: `digits/asr` is digits-asr."""
-    slug = re.sub(r"[^a-z0-9]+", "-", recipe.lower()).strip("-") or "recipe"
+    slug = _slug(recipe) or "recipe"
     return slug if slug[0].isalpha() else f"r-{slug}"
 
 
@@ -40,6 +53,11 @@ def mutex_name(claim: str, directory: str) -> str:
         claim: the claim of the workspace.
         directory: the directory's absolute path in the pods.
     """
-    slug = re.sub(r"[^a-z0-9]+", "-", directory.lower()).strip("-")
+    slug = _slug(directory)
     digest = hashlib.sha256(f"{claim}:{directory}".encode()).hexdigest()[:8]
     return f"{slug[-(LONGEST - 9) :].strip('-')}-{digest}"
+
+
+def _slug(text: str) -> str:
+    """Small letters, digits and hyphens inside; empty where there is neither of the former."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

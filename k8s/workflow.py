@@ -48,8 +48,16 @@ def check_names(stages: Sequence[str]) -> None:
     """Make sure that the stages' templates have names of their own.
 
     Raises:
-        ConfigError: one is called as a step that every workflow has, or as another stage's shards.
+        ConfigError: one is called as a step that every workflow has, or as another stage or its shards.
     """
+    of_names: dict[str, list[str]] = {}
+    for stage in stages:
+        of_names.setdefault(argo_name(stage), []).append(stage)
+    if alike := [stage for group in of_names.values() if len(group) > 1 for stage in group]:
+        raise ConfigError(
+            f"In a workflow the stages {', '.join(alike)} would have the same name, for Kubernetes knows neither "
+            "capitals nor underscores. Give one of the methods another name, and the entry in DEFAULT_STAGES, too."
+        )
     of_shards = [f"{argo_name(stage)}-{part}" for stage in stages for part in ("shard", "merge")]
     taken = {ENTRYPOINT, templates.PLAN, templates.FINISH, *of_shards}
     if clashing := [stage for stage in stages if argo_name(stage) in taken]:

@@ -14,7 +14,7 @@ LARGEST = 1024 * 1024
 NODE_BYTES = 2000
 """What a pod adds to the status: 1.6 kB on Argo 4.1 for its own node and that of its retries, more for a shard's."""
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_ARGO_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
+_ARGO_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 
@@ -27,11 +27,11 @@ def object_name(workflow: Manifest) -> Iterator[str]:
 
 
 def inner_names(workflow: Manifest) -> Iterator[str]:
-    """Of templates and tasks."""
+    """Of templates and tasks; Argo would take capitals, and then the API server no pod."""
     found = [name for template in templates(workflow) for name in (template.get("name"), *names(tasks(template)))]
     for name in found:
         if not _ARGO_NAME.fullmatch(str(name)) or len(str(name)) > LONGEST_NAME:
-            yield f"{name}: is no name of at most {LONGEST_NAME} letters, digits and hyphens"
+            yield f"{name}: is no name of at most {LONGEST_NAME} lower-case letters, digits and hyphens"
 
 
 def labels(workflow: Manifest) -> Iterator[str]:

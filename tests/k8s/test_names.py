@@ -7,8 +7,31 @@ from k8s.names import argo_name, label_value, mutex_name, recipe_slug, shortened
 from k8s.workflow import check_names
 
 
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [
+        ("create_dataset", "create-dataset"),
+        ("exportONNX", "exportonnx"),
+        ("Export__ONNX_", "export-onnx"),
+        ("größe", "gr-e"),
+    ],
+)
+def test_a_stage_s_name_is_one_for_pods(stage: str, name: str) -> None:
+    assert argo_name(stage) == name
+
+
+def test_a_stage_s_name_is_no_longer_than_a_label() -> None:
+    first, second = (argo_name("polish_" * 20 + end) for end in ("a", "b"))
+    assert len(first) <= 63
+    assert first != second
+
+
+def test_a_stage_s_name_of_which_nothing_is_left() -> None:
+    with pytest.raises(ConfigError, match="The stage 磨く cannot run on Kubernetes: "):
+        argo_name("磨く")
+
+
 def test_each_kind_of_name() -> None:
-    assert argo_name("create_dataset") == "create-dataset"
     assert recipe_slug("Digits/ASR") == "digits-asr"
     assert recipe_slug("1000h/asr") == "r-1000h-asr"
     assert label_value("digits/asr") == "digits.asr"
@@ -34,3 +57,9 @@ def test_a_mutex_is_that_of_one_directory_on_one_claim() -> None:
 def test_names_that_are_taken(stages: list[str]) -> None:
     with pytest.raises(ConfigError, match=f"cannot be called {stages[-1]}"):
         check_names(["train", *stages])
+
+
+@pytest.mark.parametrize("stages", [["train", "Train"], ["infer", "export_onnx", "export_ONNX"]])
+def test_names_that_are_the_same_without_capitals(stages: list[str]) -> None:
+    with pytest.raises(ConfigError, match=f"the stages {', '.join(stages[-2:])} would have the same name"):
+        check_names(stages)

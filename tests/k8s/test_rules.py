@@ -52,6 +52,7 @@ def many_shards(workflow: Workflow) -> None:
 BREAKS: dict[str, tuple[Callable[[Workflow], Any], str]] = {
     "name of the object": (lambda w: w["metadata"].update(generateName="Digits_"), "'Digits_abcde' is no name"),
     "name of a task": (lambda w: task(w, "train").update(name="train!"), "train!: is no name"),
+    "capitals": (lambda w: task(w, "train").update(name="trainONNX"), "trainONNX: is no name"),
     "value of a label": (lambda w: w["metadata"]["labels"].update(recipe="a/b"), "label recipe: 'a/b'"),
     "too many tasks": (many_tasks, "tasks, at most 200"),
     "too many templates": (many_templates, "spec.templates: there are"),
