@@ -13,7 +13,7 @@ from espnet3.utils.run_config import RunConfig
 from k8s import nodes, pods
 from k8s.containers import Cluster, StageContainer
 from k8s.manifests import plain
-from k8s.names import argo_name, recipe_slug, shortened
+from k8s.names import LONGEST, argo_name, recipe_slug, shortened
 from k8s.retry import job_policy
 
 FOLDER = "/espnet3"
@@ -67,7 +67,9 @@ def _job(request: JobRequest) -> dict[str, Any]:
     profile = request.cluster.profile
     part = "-merge" if request.merge else ""
     name = f"{recipe_slug(request.run.recipe.name)}-{argo_name(request.container.stage)}{part}-{request.run.digest}"
-    metadata = {"name": shortened(name), "labels": request.labels}
+    # Of an indexed Job the API server wants room for what follows in the names of its pods.
+    index = f"-{request.container.shards - 1}" if request.in_shards else ""
+    metadata = {"name": shortened(name, LONGEST - len(index)), "labels": request.labels}
     spec: dict[str, Any] = {
         **(_shards(request) if request.in_shards else {"backoffLimit": profile.retries.limit}),
         "podFailurePolicy": job_policy(),

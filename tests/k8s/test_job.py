@@ -1,5 +1,6 @@
 """A stage as a plain Job: the same container as in the workflow, and what Argo would have done for it."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -80,6 +81,15 @@ def test_shards_are_an_indexed_job(request_of: Make) -> None:
     assert "backoffLimit" not in job["spec"]
     assert variables(job)["ESPNET3_SHARD_COUNT"] == "8"
     assert "ESPNET3_SHARD_INDEX" not in variables(job), "the Job tells it"
+
+
+@pytest.mark.parametrize(("shards", "longest"), [(1, 63), (2, 61), (11, 60), (101, 59)])
+def test_a_long_name_leaves_room_for_the_index(request_of: Make, digits: RunConfig, shards: int, longest: int) -> None:
+    recipe = digits.recipe.model_copy(update={"name": f"{'digits' * 9}/asr"})
+    request = dataclasses.replace(request_of("infer", shards=shards), run=digits.model_copy(update={"recipe": recipe}))
+    name = job_of(request)["metadata"]["name"]
+    assert len(name) == longest
+    assert len(name + (f"-{shards - 1}" if shards > 1 else "")) == 63
 
 
 def test_the_merge_is_a_job_of_its_own(request_of: Make) -> None:
