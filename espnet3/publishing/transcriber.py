@@ -23,8 +23,11 @@ BATCH_SECONDS = 60.0
 """Most seconds of padded audio decoded at once."""
 _PAIR = 2
 
+MOST_CHANNELS = 8
+"""What a first dimension that counts channels may be."""
+
 Speech = str | Path | ArrayLike | tuple[ArrayLike, int]
-"""A file; samples (n,) or (n, channels), with a rate beside them or as (samples, rate)."""
+"""A file; samples (n,), (n, channels) or (channels, n), with a rate beside them or as (samples, rate)."""
 
 
 class Recogniser(Protocol):
@@ -90,11 +93,12 @@ class SpeechToText:
 
         Args:
             audio: a path; samples (n,) or (n, channels) as floats in [-1, 1] or 16-bit integers; a pair of samples and
-                rate; or a list of any of these.
+                rate; or a list of any of these. Of two dimensions the first counts channels, as torchaudio has it,
+                where it is at most 8 and less than the second.
             rate: of samples that bring none, in Hz; that of the model where left out.
 
         Raises:
-            DataError: a file cannot be read, or an array is empty or holds what is no number.
+            DataError: a file cannot be read, an array is empty or holds what is no number, or the rate is none.
         """
         if isinstance(audio, list):
             return [transcript.text for transcript in self.transcribe_batch(audio, rate)]
@@ -125,9 +129,9 @@ class SpeechToText:
             samples, found = read_audio(whole_file("audio", path, path.parent, "", ""), path.parent)
         else:
             if isinstance(audio, tuple) and len(audio) == _PAIR and np.ndim(audio[1]) == 0:
-                audio, rate = audio
-            samples, found = _mono(np.asarray(audio)), rate or self.sample_rate
-        return {"utt_id": "audio", "audio": samples, "sample_rate": int(found), "text": "", "speaker": ""}
+                audio, rate = audio[0], _whole_rate(audio[1])
+            samples, found = _mono(np.asarray(audio)), self.sample_rate if rate is None else _whole_rate(rate)
+        return {"utt_id": "audio", "audio": samples, "sample_rate": found, "text": "", "speaker": ""}
 
     def _spoken(self, samples: Sequence[Sample], hypotheses: Sequence[Hypothesis]) -> list[tuple[SpokenToken, ...]]:
         symbols = self.recogniser.preprocessor.tokenizer.symbols
@@ -146,22 +150,39 @@ class SpeechToText:
 
 
 def _mono(samples: NDArray[Any]) -> NDArray[np.float32]:
-    """Samples (n,) or (n, channels) as float32 (n,) in [-1, 1].
+    """Samples (n,), (n, channels) or (channels, n) as float32 (n,) in [-1, 1].
 
     Raises:
         DataError: they are empty, of another shape, or hold what is no number.
     """
     if samples.ndim not in (1, 2) or not samples.size or samples.dtype.kind not in "fiu":
         raise DataError(
-            f"Audio is an array of samples (n,) or (n, channels), floats in [-1, 1] or integers; given: shape "
-            f"{samples.shape} of {samples.dtype}."
+            f"Audio is an array of samples (n,), (n, channels) or (channels, n), floats in [-1, 1] or integers; given: "
+            f"shape {samples.shape} of {samples.dtype}."
         )
     if samples.dtype.kind in "iu":
         samples = samples / np.float32(np.iinfo(samples.dtype).max)
+    if samples.ndim == 2 and samples.shape[0] <= MOST_CHANNELS and samples.shape[0] < samples.shape[1]:
+        samples = samples.T
     mono = samples if samples.ndim == 1 else samples.mean(axis=1)
     if not np.isfinite(mono).all():
         raise DataError("The audio holds values that are no numbers (NaN or infinite).")
     return np.ascontiguousarray(mono, np.float32)
+
+
+def _whole_rate(rate: Any) -> int:
+    """A sample rate in Hz.
+
+    Raises:
+        DataError: it is no whole number, or none above 0.
+    """
+    try:
+        whole = int(rate)
+    except (TypeError, ValueError, OverflowError):
+        whole = 0
+    if whole < 1 or whole != rate:
+        raise DataError(f"The rate is {rate!r}; it is a whole number above 0, in Hz, such as 16000.")
+    return whole
 
 
 def _seconds(sample: Sample) -> float:

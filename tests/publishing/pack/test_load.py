@@ -39,6 +39,11 @@ def test_every_form_of_the_same_audio_has_the_same_text(model: SpeechToText) -> 
     assert model((samples, rate)) == expected
     assert model(samples) == expected
     assert model(np.stack([samples, samples], axis=1), rate) == expected
+    assert model(samples[np.newaxis], rate) == expected
+    assert model(np.stack([samples] * 8), rate) == expected
+    assert model(samples[:, np.newaxis], rate) == expected
+    same_rates: list[Any] = [float(rate), np.int64(rate)]
+    assert [model(samples, each) for each in same_rates] == [expected] * 2
     assert model((np.round(samples * 32767)).astype(np.int16), rate) == expected
     assert model([samples, "data/a1.wav", (samples, rate)]) == [expected, model("data/a1.wav"), expected]
 
@@ -60,12 +65,15 @@ def test_tokens_have_times_and_confidences(model: SpeechToText) -> None:
     assert model.transcribe("data/a1.wav").tokens == ()
 
 
+NO_RATES = (0, -1, -16000, 0.5, 8000.5, float("nan"), float("inf"), None, "fast")
 BAD = [
     pytest.param(np.zeros(0, np.float32), "shape", id="empty"),
     pytest.param(np.zeros((2, 2, 2)), "shape", id="three dimensions"),
     pytest.param(np.full(800, np.nan), "no numbers", id="nan"),
     pytest.param(np.array(["a"]), "shape", id="text"),
+    pytest.param(np.zeros((1, 0), np.float32), "shape", id="an empty channel"),
     pytest.param("nothing.wav", "does not exist", id="no file"),
+    *(pytest.param((np.zeros(800), rate), "The rate is", id=f"rate {rate}") for rate in NO_RATES),
     pytest.param("exp/pack/meta.json", "no readable audio", id="no audio"),
 ]
 
@@ -74,6 +82,19 @@ BAD = [
 def test_what_is_no_audio_is_refused(model: SpeechToText, audio: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         model(audio)
+
+
+@pytest.mark.parametrize("rate", [rate for rate in NO_RATES if rate is not None])
+def test_a_rate_that_is_none_is_refused(model: SpeechToText, rate: Any) -> None:
+    with pytest.raises(DataError, match="a whole number above 0"):
+        model(np.zeros(800), rate)
+
+
+@pytest.mark.parametrize(("shape", "seconds"), [((800, 2), 800), ((9, 9), 9), ((8, 9), 9), ((9, 10), 9)])
+def test_the_first_of_two_dimensions_counts_channels_where_it_is_the_small_one(
+    model: SpeechToText, shape: tuple[int, int], seconds: int
+) -> None:
+    assert model.transcribe(np.zeros(shape, np.float32)).seconds == seconds / model.sample_rate
 
 
 @pytest.mark.parametrize(
