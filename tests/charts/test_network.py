@@ -3,13 +3,24 @@
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.charts.conftest import Object, Render
+from tests.charts.conftest import CHART, Object, Render
 
 OURS = {"app.kubernetes.io/part-of": "espnet3"}
 JOB = {**OURS, "espnet3.org/network": "none"}
 WORKFLOW = {**JOB, "workflows.argoproj.io/workflow": "digits-asr-x7"}
 ONLINE = {**WORKFLOW, "espnet3.org/network": "internet"}
+GKE = yaml.safe_load((CHART.parent.parent / "k8s" / "profiles" / "gke-gpu.yaml").read_text(encoding="utf-8"))
+OPENSHIFT = {
+    "networkPolicy": {
+        "dns": {
+            "namespace": "openshift-dns",
+            "podSelectors": [{"dns.operator.openshift.io/daemonset-dns": "default"}],
+            "ports": [5353],
+        }
+    }
+}
 
 
 def selected(policy: Object, labels: dict[str, str]) -> bool:
@@ -41,16 +52,28 @@ def test_nothing_is_allowed_that_no_rule_names(render: Render, labels: dict[str,
 
 
 @pytest.mark.parametrize("labels", [JOB, WORKFLOW, ONLINE], ids=["job", "workflow", "online"])
-def test_every_pod_of_ours_may_ask_for_names(render: Render, labels: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("values", "namespace", "asked", "ports"),
+    [
+        ({}, "kube-system", [{"k8s-app": "kube-dns"}], [53]),
+        (GKE, "kube-system", [{"k8s-app": "kube-dns"}, {"k8s-app": "node-local-dns"}], [53]),
+        (OPENSHIFT, "openshift-dns", [{"dns.operator.openshift.io/daemonset-dns": "default"}], [5353]),
+        ({"networkPolicy": {"dns": {"podSelectors": [], "cidrs": ["169.254.20.10/32"]}}}, "", [], []),
+    ],
+    ids=["default", "GKE", "OpenShift", "address alone"],
+)
+def test_every_pod_of_ours_may_ask_for_names(
+    render: Render, labels: dict[str, str], values: Object, namespace: str, asked: list[Object], ports: list[int]
+) -> None:
     to = [
         (target["namespaceSelector"]["matchLabels"], target["podSelector"]["matchLabels"], rule["ports"])
-        for policy in policies(render, None, labels)
+        for policy in policies(render, values, labels)
         for rule in policy["spec"].get("egress", [])
         for target in rule["to"]
         if "podSelector" in target
     ]
-    ports = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
-    assert to == [({"kubernetes.io/metadata.name": "kube-system"}, {"k8s-app": "kube-dns"}, ports)]
+    protocols = [{"protocol": protocol, "port": port} for port in ports for protocol in ("UDP", "TCP")]
+    assert to == [({"kubernetes.io/metadata.name": namespace}, each, protocols) for each in asked]
 
 
 def test_a_plain_job_reaches_no_address(render: Render) -> None:

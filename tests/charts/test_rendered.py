@@ -83,7 +83,7 @@ def test_the_network_rules_select_the_pods_of_a_workflow(pair: tuple[Object, lis
 
 OPENSHIFT: Object = {
     "security": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
-    "networkPolicy": {"dns": {"podLabels": {"k8s-app": None, "dns.operator.openshift.io/daemonset-dns": "default"}}},
+    "networkPolicy": {"dns": {"podSelectors": [{"dns.operator.openshift.io/daemonset-dns": "default"}]}},
 }
 
 
