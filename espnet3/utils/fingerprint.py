@@ -1,14 +1,26 @@
 """Fingerprints: what a stage's products depend on, as one hash.
 
-A fingerprint covers the parts of the config that a stage reads, the recipe's own files, the fingerprints of the stages
-before it, the System class and the package version. `done` decides with them what need not run again; the stages ask
-for the one that they run under (`stage_fingerprint`) so as never to mix products of two. Settings that change no byte
-of the products are left out.
+A fingerprint covers the parts of the config that a stage reads, what is in the files that they name where the stage
+asks for that (`StageSpec.files`), the recipe's own code as far as the stage depends on it, the fingerprints of the
+stages before it, the System class and the package version. `done` decides with them what need not run again; the stages
+ask for the one that they run under (`stage_fingerprint`) so as never to mix products of two. Settings that change no
+byte of the products are left out.
+
+Of the recipe's own code (`fingerprint_code`), a stage depends on
+
+- dataset/ and other recipes' dataset modules where it reads data (`dataset` is among the parts of the config that it
+  depends on), or where its settings name something in them;
+- src/, as a whole because its modules import each other, where its settings name something in it (`src.model.Net`), or
+  where the System's class comes from src/ and changes the stage: it overrides the stage's method or anything else that
+  its base has and that is no stage, such as `__init__` or `exp_dir`. A further stage changes no other one;
+- what one of the two imports of the other.
+
+What a class does without being named in one of these ways, such as patching the library when it is imported, no
+fingerprint sees.
 """
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,8 +30,27 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from espnet3.utils.fingerprint_code import code_of, recipe_digests
 from espnet3.utils.stage_spec import SLOTS, StageSpec, System, spec_of
-from espnet3.utils.versions import package_version, system_name
+from espnet3.utils.versions import package_version
+
+__all__ = [
+    "COSMETIC",
+    "Covered",
+    "StageRun",
+    "cover",
+    "current_covered",
+    "current_fingerprint",
+    "differences",
+    "find",
+    "fingerprint_of",
+    "forced",
+    "parts_of",
+    "recipe_digests",
+    "running",
+    "stage_covered",
+    "stage_fingerprint",
+]
 
 COSMETIC = (
     "num_workers",
@@ -100,38 +131,37 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [_difference(key, old.get(key, _ABSENT), new.get(key, _ABSENT)) for key in keys]
 
 
-def cover(system: type[System], stages: Iterable[str], slots: Slots, files: Mapping[str, str]) -> dict[str, Covered]:
+def cover(
+    system: type[System],
+    stages: Iterable[str],
+    slots: Slots,
+    files: Mapping[str, str],
+    contents: Mapping[str, Mapping[str, str]] | None = None,
+) -> dict[str, Covered]:
     """What the fingerprint of each of `stages` covers.
 
     Args:
         system: the System class of the recipe.
         stages: names of stages.
         slots: the configs, resolved.
-        files: sha256 of the recipe's own files by path.
+        files: the recipe's own files, as `recipe_digests` gives them.
+        contents: for a stage that asks for it (`StageSpec.files`), what is in the files that its settings name.
     """
     plain = {slot: _plain(config) for slot, config in slots.items() if config is not None}
-    code = {f"file:{path}": digest for path, digest in files.items()}
-    common = {**code, "system": system_name(system), "package": package_version()}
 
     @cache
     def covered_by(stage: str) -> Covered:
         spec = spec_of(system, stage)
+        settings = _covered_config(spec, plain)
         after = {f"after:{earlier}": fingerprint_of(covered_by(earlier)) for earlier in spec.after}
+        code = code_of(system, stage, settings, files)
+        named = {f"file:{path}": content for path, content in (contents or {}).get(stage, {}).items()}
         # As a done record gives it back: a value that JSON lacks must not differ from itself.
-        return dict(json.loads(json.dumps({**_covered_config(spec, plain), **common, **after}, default=str)))
+        return dict(
+            json.loads(json.dumps({**settings, **code, **named, "package": package_version(), **after}, default=str))
+        )
 
     return {stage: covered_by(stage) for stage in stages}
-
-
-def recipe_digests(files: Mapping[str, str]) -> dict[str, str]:
-    """sha256 of the recipe's own files that count; run.py, which only says what to run, prose and licences do not.
-
-    Args:
-        files: {path: text}, as they travel in a run config.
-    """
-    idle = re.compile(r"run\.py|.*\.md|LICENSE[^/]*")
-    code = {path: text for path, text in files.items() if not idle.fullmatch(path)}
-    return {path: hashlib.sha256(text.encode()).hexdigest() for path, text in code.items()}
 
 
 def _covered_config(spec: StageSpec, plain: dict[str, Any]) -> Covered:
@@ -151,6 +181,12 @@ def _select(plain: Any, part: str) -> Covered:
         return {part: sorted(values)}
     found = find(plain, part.split("."))
     return _leaves(found[0], part) if found else {}
+
+
+def parts_of(slots: Slots, parts: Iterable[str]) -> list[Any]:
+    """The values, made plain, of dotted parts of slots; those that are not there are left out."""
+    plain = {slot: _plain(config) for slot, config in slots.items() if config is not None}
+    return [value for part in parts for value in find(plain, part.split("."))]
 
 
 def find(node: Any, path: list[str]) -> list[Any]:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.utils.toy_recipe import ALL, Recipe
+from tests.utils.toy_recipe import ALL, SYSTEM, Recipe
 
 
 def test_a_second_run_does_no_work_again(finished: Recipe) -> None:
@@ -84,6 +84,47 @@ def test_only_what_a_change_reaches_runs_again(
         assert f"{earlier} runs again" in plan[later]
     assert finished.stages_run_by() == [*stages, "export"]
     assert finished.stages_run_by() == ["export"]
+
+
+PLAIN_TARGETS = {
+    "training": {"src.system.Part": "collections.Counter"},
+    "inference": {"src.system.Part": "collections.Counter"},
+    "metrics": {"src.system.Part": "collections.Counter"},
+}
+
+
+@pytest.fixture
+def plain(finished: Recipe) -> Recipe:
+    """Finished, with settings that name nothing in src/ and a System there that changes no stage."""
+    finished.write("library.py", SYSTEM)
+    finished.edit("run.py", "from src", "import sys\nsys.path.append(__file__.rpartition('/')[0])\nfrom src")
+    finished.write("src/system.py", "from library import ToySystem as Base\n\n\nclass ToySystem(Base):\n    pass\n")
+    for slot, changes in PLAIN_TARGETS.items():
+        for old, new in changes.items():
+            finished.edit(f"conf/{slot}.yaml", old, new)
+    assert finished.stages_run_by() == ALL
+    return finished
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "stages"),
+    [
+        ("src/plain.py", "x = 1\n", []),
+        ("src/system.py", "    def export_debug(self):\n        pass\n", []),
+        ("src/system.py", "    def train(self):\n        super().train()\n", ["train", "infer", "measure"]),
+        ("src/system.py", "    def __init__(self, **slots):\n        super().__init__(**slots)\n", ALL[:-1]),
+        ("dataset/more.py", "x = 1\n", ALL[:-1]),
+    ],
+    ids=["unused file", "further stage", "overridden stage", "constructor", "dataset module"],
+)
+def test_code_redoes_only_what_it_reaches(plain: Recipe, name: str, text: str, stages: list[str]) -> None:
+    path = plain.folder / name
+    before = path.read_text() if path.exists() else ""
+    plain.write(name, before.replace("    pass\n", "") + text)
+    # In a process of its own: this one has imported src already.
+    ran = plain.run_alone()
+    assert ran.returncode == 0, ran.stderr
+    assert re.findall(r"DONE (\w+)", ran.stdout) == [*stages, "export"]
 
 
 def test_a_further_test_set_costs_no_training(finished: Recipe) -> None:

@@ -55,8 +55,9 @@ def test_data_cover_the_sources_of_test_sets_only() -> None:
 
 
 def test_covers_earlier_stages_files_system_and_package() -> None:
-    names = set(covered("collect_stats", files={"src/a.py": "0"}))
-    assert names >= {"after:create_dataset", "file:src/a.py", "system", "package"}
+    names = set(covered("collect_stats", files={"dataset/a.py": "0", "src/a.py": "0"}))
+    assert names >= {"after:create_dataset", "file:dataset/a.py", "system", "package"}
+    assert "file:src/a.py" not in names
     assert covered("train")["system"] == "espnet3.systems.asr.system.ASRSystem"
     assert covered("train", system=BaseSystem) != covered("train")
 
