@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from espnet3.utils.files import remove_leftovers, write_text
-from espnet3.utils.fingerprint import Covered, StageRun, cover, differences, fingerprint_of
+from espnet3.utils.fingerprint import Covered, StageRun, cover, differences, fingerprint_of, parts_of
+from espnet3.utils.named_files import named_contents, strings
 from espnet3.utils.stage_paths import expand, record_path
 from espnet3.utils.stage_spec import System, slots_of, spec_of
 
@@ -49,7 +50,7 @@ def decide(system: System, stages: Sequence[str], forced: Collection[str], files
         forced: those that run in any case.
         files: sha256 of the recipe's own files by path.
     """
-    covers = cover(type(system), stages, slots_of(system), files)
+    covers = _cover(system, stages, files)
     decisions: list[Decision] = []
     for stage in stages:
         running = [earlier.stage for earlier in decisions if not earlier.done]
@@ -64,7 +65,7 @@ def decide(system: System, stages: Sequence[str], forced: Collection[str], files
 def out_of_date(system: System, stages: Sequence[str], files: Mapping[str, str]) -> dict[str, list[str]]:
     """What changed since the stages finished that `stages` build on but that are not among them."""
     records = {stage: record for stage in _builds_on(system, stages) if (record := read_record(system, stage))}
-    covers = cover(type(system), records, slots_of(system), files)
+    covers = _cover(system, list(records), files)
     changed = {stage: _changes(record, covers[stage]) for stage, record in records.items()}
     return {stage: lines for stage, lines in changed.items() if lines}
 
@@ -116,6 +117,23 @@ def read_record(system: System, stage: str) -> Record | None:
         log.warning("The done record %s cannot be read (%s): %s runs again.", path, error, stage)
         return None
     return record if isinstance(record, dict) and isinstance(record.get("covered"), dict) else None
+
+
+def _cover(system: System, stages: Sequence[str], files: Mapping[str, str]) -> dict[str, Covered]:
+    asking = [stage for stage, spec in system.stage_specs.items() if spec.files]
+    contents = {stage: _contents(system, stage) for stage in asking}
+    return cover(type(system), stages, slots_of(system), files, contents)
+
+
+def _contents(system: System, stage: str) -> dict[str, str]:
+    """What is in the files that the settings of `stage` name.
+
+    One that is not on this machine counts as unchanged: an archive may be removed when its corpus is built.
+    """
+    node = parts_of(slots_of(system), spec_of(system, stage).files)
+    covered = (read_record(system, stage) or {}).get("covered", {})
+    recorded = {text: covered[f"file:{text}"] for text in strings(node) if f"file:{text}" in covered}
+    return recorded | named_contents(node)
 
 
 def _was_started(system: System, stage: str) -> bool:

@@ -28,6 +28,8 @@ class StageSpec:
     """Dotted parts of slots that the products depend on; `*` stands for every entry of a list or mapping."""
     ignores: tuple[str, ...] = ()
     """Parts of `reads` that the products do not depend on."""
+    files: tuple[str, ...] = ()
+    """Parts of `reads` in which a text may be the path of a file; what is in it counts, too."""
     after: tuple[str, ...] = ()
     """Stages whose products this one uses."""
     inputs: tuple[str, ...] = ()

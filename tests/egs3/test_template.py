@@ -73,6 +73,24 @@ def test_a_copy_with_its_own_dataset_module_needs_no_table(tmp_path: Path) -> No
     assert len((recipe / "data" / "train.jsonl").read_text(encoding="utf-8").splitlines()) == 8
 
 
+def test_an_edited_table_makes_other_manifests(tmp_path: Path) -> None:
+    recipe = copy_template(tmp_path)
+    write_corpus(recipe)
+    assert run(recipe, "--stages", "create_dataset").returncode == 0
+    manifest = recipe / "data" / "train.jsonl"
+    before = manifest.read_bytes()
+    again = run(recipe, "--stages", "create_dataset")
+    assert "create_dataset: already done" in again.stdout
+
+    table = recipe / "corpus.tsv"
+    table.write_text(table.read_text(encoding="utf-8").replace("høy", "Høy"), encoding="utf-8")
+    edited = run(recipe, "--stages", "create_dataset")
+
+    assert "DONE create_dataset" in edited.stdout
+    assert manifest.read_bytes() == before.replace("høy".encode(), "Høy".encode()) != before
+    assert "create_dataset: already done" in run(recipe, "--stages", "create_dataset").stdout
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [

@@ -86,6 +86,30 @@ def test_only_what_a_change_reaches_runs_again(
     assert finished.stages_run_by() == ["export"]
 
 
+@pytest.fixture
+def with_table(recipe: Recipe) -> Recipe:
+    """A finished run whose create_dataset names a file."""
+    recipe.edit("conf/training.yaml", "create_dataset: {}", "create_dataset: {table: corpus.tsv}")
+    recipe.write("corpus.tsv", "one\n")
+    assert recipe.stages_run_by() == ALL
+    return recipe
+
+
+def test_an_edited_corpus_is_another_corpus(with_table: Recipe) -> None:
+    assert with_table.stages_run_by() == ["export"]
+    with_table.edit("corpus.tsv", "one", "two")
+    assert with_table.plan()["create_dataset"] == "to do: corpus.tsv changed"
+    assert with_table.stages_run_by() == ALL
+    assert with_table.stages_run_by() == ["export"]
+
+
+def test_a_corpus_that_is_not_on_this_machine_counts_as_unchanged(with_table: Recipe) -> None:
+    (with_table.folder / "corpus.tsv").unlink()
+    assert with_table.stages_run_by() == ["export"]
+    with_table.write("corpus.tsv", "one\n")
+    assert with_table.stages_run_by() == ["export"]
+
+
 PLAIN_TARGETS = {
     "training": {"src.system.Part": "collections.Counter"},
     "inference": {"src.system.Part": "collections.Counter"},

@@ -1,10 +1,12 @@
 """Files that a config names count by what they hold."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
-from espnet3.utils.named_files import named_files
+from espnet3.utils.named_files import named_contents, named_files
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +34,33 @@ def test_another_content_is_another_hash() -> None:
     before = named_files(["lm.arpa"], Path("exp"))
     Path("lm.arpa").write_text("changed")
     assert named_files(["lm.arpa"], Path("exp")) != before
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        pytest.param({"table": "lm.arpa", "n": 3}, ["lm.arpa"], id="a file"),
+        pytest.param({"deep": [["exp/train.log"], None]}, ["exp/train.log"], id="in any depth"),
+        pytest.param({"folder": "exp", "none": "gone", "odd": "\0", "long": "x" * 3000}, [], id="no regular file"),
+    ],
+)
+def test_contents_are_those_of_regular_files_only(node: object, expected: list[str]) -> None:
+    assert list(named_contents(node)) == expected
+
+
+def test_contents_change_with_the_file_and_not_with_its_time() -> None:
+    before = named_contents("lm.arpa")
+    os.utime("lm.arpa", (1, 1))
+    assert named_contents("lm.arpa") == before
+    Path("lm.arpa").write_text("same no.")
+    assert named_contents("lm.arpa") != before
+
+
+def test_a_huge_file_is_known_by_size_and_time_and_costs_no_time() -> None:
+    with Path("corpus.tar").open("wb") as file:
+        file.truncate(50 * 2**30)
+    start = time.monotonic()
+    before = named_contents("corpus.tar")
+    assert time.monotonic() - start < 1
+    os.utime("corpus.tar", (1, 1))
+    assert named_contents("corpus.tar") != before

@@ -9,7 +9,7 @@ import json
 import logging
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,12 +23,14 @@ from espnet3.errors import ConfigError, DataError
 from espnet3.utils.files import check_ownership, remove_leftovers, write_text
 from espnet3.utils.findings import nearest
 from espnet3.utils.fingerprint import fingerprint_of, forced
+from espnet3.utils.named_files import named_contents
 from espnet3.utils.sections import DataConfig, DatasetReference
 
 log = logging.getLogger(__name__)
 
 RECORD_FILE = ".built.json"
-"""Under a builder's directory: the fingerprint of the builder that began there, and whether it came to its end."""
+"""Under a builder's directory: the fingerprint of the builder that began there, what was in the files that its
+arguments name, and whether it came to its end."""
 
 KEY = "training_config.create_dataset"
 
@@ -43,6 +45,8 @@ class BuildJob:
     data_dir: Path
     fingerprint: str
     """Of the builder's code and arguments."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """What is in the files that the arguments name, by path."""
 
     def run(self) -> bool:
         """Do what is not done yet; whether there was anything to build.
@@ -68,17 +72,22 @@ class BuildJob:
         return True
 
     def _is_current(self) -> bool:
-        """Whether the manifests come from this builder as it is now; true of those that were put there by hand."""
+        """Whether the manifests come from this builder and its files as they are now; true of those put there by hand.
+
+        A file that is no longer there counts as unchanged: an archive may be removed when its corpus is built.
+        """
         try:
             record = json.loads((self.data_dir / RECORD_FILE).read_text(encoding="utf-8"))
+            files = record.pop("files", {})
+            changed = [path for path, content in self.files.items() if files.get(path) != content]
         except FileNotFoundError:
             return True
-        except ValueError:
+        except (ValueError, AttributeError):
             return False
-        return bool(record == {"finished": True, "fingerprint": self.fingerprint})
+        return not changed and bool(record == {"finished": True, "fingerprint": self.fingerprint})
 
     def _record(self, *, finished: bool) -> None:
-        record = {"finished": finished, "fingerprint": self.fingerprint}
+        record = {"finished": finished, "fingerprint": self.fingerprint, "files": self.files}
         write_text(self.data_dir / RECORD_FILE, json.dumps(record, sort_keys=True) + "\n")
 
     def _insist(self, done: bool, step: str, question: str) -> None:
@@ -108,7 +117,8 @@ def build_jobs(settings: DataConfig) -> list[BuildJob]:
             data_dir /= source.replace("/", "_").replace(".", "_")
         arguments = _arguments(make, settings.create_dataset)
         code = fingerprint_of({"code": _code(modules[source][0]), "arguments": arguments})
-        jobs.append(BuildJob(source or "dataset", make(data_dir=data_dir, **arguments), data_dir, code))
+        files = named_contents(settings.create_dataset)
+        jobs.append(BuildJob(source or "dataset", make(data_dir=data_dir, **arguments), data_dir, code, files))
     return jobs
 
 

@@ -31,6 +31,7 @@ STAGE_SPECS: Mapping[str, StageSpec] = {
         log_dir="training_config.data_dir",
         # A further test set from the same source makes no new data, and must not cost a new training.
         reads=("training_config.create_dataset", *TRAINING_DATA, "training_config.dataset.test.*.data_src"),
+        files=("training_config.create_dataset",),
         outputs=(
             "{training_config.data_dir}",
             *TRAINING_MANIFESTS,

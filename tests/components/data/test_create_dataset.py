@@ -1,7 +1,9 @@
 import json
 import logging
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,25 @@ def test_other_code_builds_again(recipe: Recipe, tmp_path: Path) -> None:
     (recipe.folder / "dataset/extra.py").write_text("")
     create_dataset(recipe.config())
     assert recipe.builds == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "builds"),
+    [
+        pytest.param(lambda path: path.write_bytes(path.read_bytes() + b"\0\0"), 2, id="edited"),
+        pytest.param(lambda path: os.utime(path, (1, 1)), 1, id="only touched"),
+        pytest.param(lambda path: path.unlink(), 1, id="removed"),
+    ],
+)
+def test_a_file_that_the_arguments_name_builds_again_when_edited(
+    recipe: Recipe, change: Callable[[Path], object], builds: int
+) -> None:
+    create_dataset(recipe.config())
+    change(Path(recipe.config()["create_dataset"]["source"]))
+    create_dataset(recipe.config())
+    assert recipe.builds == builds
+    create_dataset(recipe.config())
+    assert recipe.builds == builds
 
 
 def test_a_forced_stage_builds_again(recipe: Recipe) -> None:
