@@ -109,6 +109,26 @@ def test_the_proxy_is_open_to_the_same_pods(render: Render) -> None:
     assert "10.1.2.3/32" not in allowed(policies(render, values, WORKFLOW))
 
 
+def test_a_hub_of_your_own_is_open_to_the_same_pods(render: Render) -> None:
+    values = {
+        "hub": {"endpoint": "http://hub.example:8080"},
+        "networkPolicy": {"apiServer": {"cidrs": []}, "hub": {"cidr": "10.1.2.3/32", "port": 8080}},
+    }
+    assert allowed(policies(render, values, ONLINE))["10.1.2.3/32"] == [[], [8080]]
+    assert allowed(policies(render, values, WORKFLOW)) == {}
+
+
+def test_a_hub_on_the_internet_opens_no_private_network(render: Render) -> None:
+    values = {"hub": {"endpoint": "https://hub.example"}, "networkPolicy": {"hub": {"cidr": "0.0.0.0/0"}}}
+    assert allowed(policies(render, values, ONLINE)) == allowed(policies(render, {}, ONLINE))
+
+
+@pytest.mark.parametrize("kind", ["hub", "proxy"])
+def test_nothing_is_asked_where_there_are_no_rules(render: Render, kind: str) -> None:
+    values = {"hub": {"endpoint": "http://hub"}} if kind == "hub" else {"proxy": {"http": "http://proxy:3128"}}
+    assert policies(render, {**values, "networkPolicy": {"enabled": False}}, ONLINE) == []
+
+
 def test_a_resolver_on_the_node_is_reached_when_named(render: Render) -> None:
     values = {"networkPolicy": {"dns": {"cidrs": ["169.254.20.10/32"], "ports": [53, 5353]}}}
     assert allowed(policies(render, values, JOB)) == {"169.254.20.10/32": [[], [53, 53, 5353, 5353]]}

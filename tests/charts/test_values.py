@@ -31,7 +31,12 @@ EVERYTHING = {
     "semaphores": {"gpu": 2},
     "quota": {"enabled": True, "hard": {"requests.nvidia.com/gpu": 4, "pods": "50"}},
     "priorityClass": {"create": True, "name": "speech", "value": 1000},
-    "networkPolicy": {"dns": {"cidrs": ["169.254.20.10/32"]}, "proxy": {"cidr": "10.1.2.3/32"}},
+    "networkPolicy": {
+        "dns": {"cidrs": ["169.254.20.10/32"]},
+        "proxy": {"cidr": "10.1.2.3/32"},
+        "hub": {"cidr": "10.1.2.4/32"},
+    },
+    "hub": {"endpoint": "https://hub.example"},
 }
 
 
@@ -107,6 +112,7 @@ def test_kubernetes_knows_every_field(template: Template, tmp_path: Path, values
         ({"environment": {"COUNT": 1}}, "environment"),
         ({"proxy": {"http": "proxy:3128"}}, "proxy"),
         ({"proxy": {"http": "http://proxy:3128"}}, "networkPolicy.proxy.cidr"),
+        ({"hub": {"endpoint": "https://hub.example"}}, "networkPolicy.hub.cidr"),
     ],
     ids=lambda case: json.dumps(case)[:60] if isinstance(case, dict) else "",
 )
