@@ -59,6 +59,14 @@ def test_every_profile_of_the_generator_installs(template: Template, profile: Pa
     assert answer.returncode == 0, answer.stderr
 
 
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda file: file.stem)
+def test_a_profile_installs_in_two_namespaces(template: Template, profile: Path) -> None:
+    """Helm refuses an object of the whole cluster that another release has made."""
+    made = yaml.safe_load_all(template(yaml.safe_load(profile.read_text(encoding="utf-8"))).stdout)
+    of_cluster = {"PriorityClass", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "PersistentVolume"}
+    assert not {item["kind"] for item in made if item} & of_cluster
+
+
 @pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
 def test_kubernetes_knows_every_field(template: Template, tmp_path: Path, values: dict[str, Any]) -> None:
     kubeconform = programs.program("kubeconform")
