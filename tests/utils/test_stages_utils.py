@@ -157,9 +157,11 @@ def test_wrong_names_stop_everything_before_it_starts(system: ToySystem, stages:
 
 def test_a_log_reference_that_does_not_resolve_stops_everything(tmp_path: Path) -> None:
     system = ToySystem(
-        {"exp_dir": str(tmp_path / "exp")}, stage_log_mapping={"infer": "inference_config.inference_dir"}
+        {"exp_dir": str(tmp_path / "exp")},
+        inference_config={"inference_dir": "${nowhere}/greedy"},
+        stage_log_mapping={"infer": "infer_config.inference_dir"},
     )
-    with pytest.raises(ConfigError, match=r"inference_config\.inference_dir, which has no value"):
+    with pytest.raises(ConfigError, match=r"infer_config\.inference_dir does not resolve"):
         run_stages(system=system, stages_to_run=["train", "infer"])
     assert not system.exp_dir.exists()
 

@@ -20,6 +20,8 @@ from espnet3.systems.base.stage_specs import STAGE_SPECS
 from espnet3.utils.stage_spec import SLOTS
 from espnet3.utils.versions import system_name
 
+ALIASES = ("train_config", "infer_config")
+"""Other names of `training_config` and `inference_config`."""
 Config = DictConfig | dict[str, Any] | None
 
 
@@ -163,23 +165,17 @@ class BaseSystem:
         upload_demo(config)
 
     def log_directory(self, stage: str) -> Path:
-        """Where the log of `stage` goes: the first of `stage_log_mapping`, its spec, `training_config.exp_dir`, ./logs.
+        """Where the log of `stage` goes: as `stage_log_mapping` says, or else its spec.
+
+        Where that has no value, it is `training_config.exp_dir`, and where there is none either, `logs` in the working
+        directory.
 
         Raises:
-            ConfigError: the reference of an explicit mapping does not resolve.
+            ConfigError: the reference leads to an interpolation that cannot be resolved.
         """
-        reference = self.stage_log_mapping.get(stage)
-        if reference is not None:
-            directory = self._lookup(reference)
-            if directory is None:
-                raise ConfigError(
-                    f"stage_log_mapping sends the log of {stage} to {reference}, which has no value: give the System a "
-                    f"{reference.partition('.')[0]} with that key, or map {stage} to another directory."
-                )
-            return Path(directory)
-        spec = self.stage_specs.get(stage, StageSpec())
-        directory = (spec.log_dir and self._lookup(spec.log_dir)) or self._lookup("training_config.exp_dir")
-        return Path(directory) if directory is not None else Path.cwd() / "logs"
+        reference = self.stage_log_mapping.get(stage) or self.stage_specs.get(stage, StageSpec()).log_dir
+        directory = (reference and self._lookup(reference)) or self._lookup("training_config.exp_dir")
+        return Path(directory) if directory else Path.cwd() / "logs"
 
     def _lookup(self, reference: str) -> str | None:
         slot, _, key = reference.partition(".")
@@ -203,10 +199,10 @@ class BaseSystem:
             stages = ", ".join(self.stage_specs)
             raise ConfigError(f"stage_log_mapping: {type(self).__name__} has no stage {stage!r}; its stages: {stages}.")
         slot, _, key = str(reference).partition(".")
-        if slot not in SLOTS or not key:
+        if slot not in (*SLOTS, *ALIASES) or not key:
             raise ConfigError(
                 f"stage_log_mapping.{stage}: {reference!r} is not a reference into a config slot; write SLOT.KEY, such "
-                f"as training_config.exp_dir, with one of the slots {', '.join(SLOTS)}."
+                f"as training_config.exp_dir, with one of the slots {', '.join((*SLOTS, *ALIASES))}."
             )
 
 

@@ -102,9 +102,34 @@ def test_explicit_log_mapping_wins() -> None:
     assert system.log_directory("measure") == Path("exp/a/scores")
 
 
-def test_log_mapping_that_does_not_resolve_is_refused() -> None:
-    system = full_system(infer="training_config.nowhere")
-    with pytest.raises(ConfigError, match=r"log of infer to training_config\.nowhere, which has no value"):
+@pytest.mark.parametrize(
+    ("reference", "directory"),
+    [
+        ("train_config.exp_dir", "exp/a"),
+        ("train_config.data_dir", "data"),
+        ("infer_config.inference_dir", "exp/a/greedy"),
+        ("training_config.nowhere", "exp/a"),
+        ("train_config.nowhere", "exp/a"),
+        ("publication_config.nowhere", "exp/a"),
+    ],
+)
+def test_log_mapping_takes_aliases_and_falls_back_where_there_is_no_value(reference: str, directory: str) -> None:
+    assert full_system(measure=reference).log_directory("measure") == Path(directory)
+
+
+@pytest.mark.parametrize("reference", ["training_config.exp_dir", "train_config.exp_dir", "infer_config.nowhere"])
+def test_log_mapping_into_a_config_that_is_not_given_falls_back_to_logs(
+    reference: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    system = BaseSystem(inference_config=INFERENCE, stage_log_mapping={"infer": reference})
+    assert system.log_directory("infer") == tmp_path / "logs"
+
+
+def test_log_mapping_whose_value_cannot_be_resolved_is_refused() -> None:
+    training = {"exp_dir": "${nowhere}/a"}
+    system = BaseSystem(training_config=training, stage_log_mapping={"infer": "train_config.exp_dir"})
+    with pytest.raises(ConfigError, match=r"train_config\.exp_dir does not resolve"):
         system.log_directory("infer")
 
 
