@@ -5,7 +5,9 @@ happens to audio `transcriber`'s.
 """
 
 import re
-from contextlib import AbstractContextManager, nullcontext
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,7 @@ def load(
             torch; `auto` takes torch where it is installed, else the best of the others that the pack has.
         device: of torch: `auto` is the first GPU where there is one.
         revision: branch, tag or commit on the Hub.
-        trust_code: run the recipe's own code where the pack has any.
+        trust_code: run the recipe's own code where the pack has any: the files that `code` of its meta.json names.
 
     Raises:
         ConfigError: an argument is wrong, what the backend needs is not installed, or the Hub has no such model or does
@@ -85,8 +87,18 @@ def _chosen(backend: str, pack: Pack) -> str:
     raise ConfigError(f"torch is not installed, and {pack.dir} has no ONNX model. Install the extra infer.")
 
 
-def _own_code(pack: Pack) -> AbstractContextManager[None]:
-    return activated(pack.dir) if pack.meta.code and pack.trust_code else nullcontext()
+@contextmanager
+def _own_code(pack: Pack) -> Iterator[None]:
+    if not (pack.meta.code and pack.trust_code):
+        yield
+        return
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # it would lie beside the code, and be in nobody's sums
+    try:
+        with activated(pack.dir):
+            yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _build(pack: Pack, backend: str, device: str) -> Recogniser:

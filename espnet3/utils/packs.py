@@ -7,7 +7,7 @@ counts only for who trusts it. Every file that is used has the sha256 that the p
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -23,12 +23,15 @@ SCHEMA_VERSION = 1
 KIND = "espnet3-model"
 META, SUMS, CONFIG, WEIGHTS, CARD = "meta.json", "SHA256SUMS", "inference.yaml", "model.safetensors", "README.md"
 REQUIRED = (META, CONFIG, WEIGHTS)
+OWN_PACKAGE = "src/__init__.py"
+"""What makes the recipe's own code a package; empty in most."""
 OPTIONAL = ".onnx"
 """Files that may be left out, as a download for torch does."""
 LARGEST_TEXT = 1 << 20
 LARGEST_HEADER = 1 << 24
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 _PICKLES = {".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".npy", ".npz", ".joblib"}
+_CODE = {".py", ".pyc", ".pyo", ".so", ".pyd"}
 _CURE = "Download it again, or ask its author for another."
 
 
@@ -102,7 +105,8 @@ def read_pack(folder: Path, trust_code: bool = False) -> Pack:
     """Check a pack, all but what is behind its weights.
 
     Raises:
-        DataError: the folder is no pack, of a newer version, incomplete, damaged, or holds code that is not trusted.
+        DataError: the folder is no pack, of a newer version, incomplete, damaged, or holds code that is not trusted, or
+            where it is, code that nobody was shown.
     """
     if not (folder / META).is_file():
         raise DataError(f"{folder} is no packed model: it has no {META}. pack_model makes one.")
@@ -111,6 +115,8 @@ def read_pack(folder: Path, trust_code: bool = False) -> Pack:
     sums = _read_sums(folder / SUMS)
     for name, digest in sums.items():
         _check_file(folder, name, digest)
+    if trust_code:
+        _check_code(folder, meta, sums)
     if lacking := [name for name in REQUIRED if name not in sums]:
         raise DataError(f"{folder / SUMS} does not list {', '.join(lacking)}, which every pack has. {_CURE}")
     _check_header(folder / WEIGHTS)
@@ -206,6 +212,24 @@ def _check_strangers(folder: Path) -> None:
     for path in sorted(folder.rglob("*")):
         if path.suffix in _PICKLES and ".cache" not in path.parts and ".git" not in path.parts:
             raise _pickle(path)
+
+
+def _check_code(folder: Path, meta: Meta, sums: Mapping[str, str]) -> None:
+    """Code is trusted by its names in `meta.json`: what else could be imported from the folder would run unseen."""
+    shown = {name for name in meta.code if name.startswith("src/")} | {OWN_PACKAGE}
+    for path in _importable(folder):
+        name = path.relative_to(folder).as_posix()
+        if name not in shown or name not in sums:
+            raise DataError(
+                f"{path} could run where the pack's code is trusted, but it is none of the src/*.py that {META} and "
+                f"{SUMS} name ({', '.join(meta.code) or 'none'}). Remove it; the packed model does not need it."
+            )
+
+
+def _importable(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in _CODE or path.name == "__pycache__" or (path.is_symlink() and path.is_dir()):
+            yield path
 
 
 def _pickle(path: Path) -> DataError:

@@ -17,6 +17,7 @@ from espnet3.publishing.pack_model import write_sums
 from espnet3.publishing.transcriber import SpeechToText
 from espnet3.systems.asr.system import ASRSystem
 from espnet3.transcribe import main
+from tests.publishing.pack.experiment import tree
 
 Experiment = tuple[Path, ASRSystem]
 BLOCK_TORCH = "import sys; sys.modules['torch'] = None; "
@@ -113,9 +114,11 @@ def test_wrong_arguments_are_refused(
         espnet3.load(**{"model": "exp/pack", **arguments})  # type: ignore[arg-type]
 
 
-def test_a_recipes_own_code_runs_only_where_it_is_trusted(experiment: Experiment) -> None:
-    pack = Path("exp/pack")
-    expected = espnet3.load(pack, device="cpu")("data/a0.wav")
+@pytest.fixture
+def own_code(pack: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pack whose model is of its recipe's own code, on a machine that keeps bytecode, as most do."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     (pack / "src").mkdir()
     (pack / "src/__init__.py").touch()
     own = "from espnet3.systems.asr.models.bilstm import BiLSTMCTC\n\nclass Own(BiLSTMCTC):\n    pass\n"
@@ -126,10 +129,59 @@ def test_a_recipes_own_code_runs_only_where_it_is_trusted(experiment: Experiment
     meta = json.loads((pack / "meta.json").read_text())
     (pack / "meta.json").write_text(json.dumps({**meta, "code": ["src/model.py"]}))
     write_sums(pack)
+    return pack
+
+
+def test_a_recipes_own_code_runs_only_where_it_is_trusted(experiment: Experiment, own_code: Path) -> None:
+    expected = espnet3.load("exp/pack", device="cpu")("data/a0.wav")
     with pytest.raises(DataError, match="trust_code=True"):
-        espnet3.load(pack)
-    assert espnet3.load(pack, device="cpu", trust_code=True)("data/a0.wav") == expected
+        espnet3.load(own_code)
+    before = tree(own_code)
+    assert espnet3.load(own_code, device="cpu", trust_code=True)("data/a0.wav") == expected
     assert "src.model" not in sys.modules
+    assert tree(own_code) == before
+
+
+HIDDEN_CODE = ["src/extra.py", "numpy.py", "src.py", "src/model.pyc", "src/model.so", "src/__pycache__/model.pyc"]
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["beside", "with a sha256"])
+@pytest.mark.parametrize("name", [*HIDDEN_CODE, "src/decoder/__init__.py"])
+def test_code_that_nobody_was_shown_is_refused(
+    own_code: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, listed: bool
+) -> None:
+    (own_code / name).parent.mkdir(exist_ok=True)
+    (own_code / name).write_text("import os\nos.mkdir('harmed')\n")
+    if listed:
+        write_sums(own_code)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"could run .*\(src/model\.py\)\. Remove it") as refusal:
+        espnet3.load(own_code, device="cpu", trust_code=True)
+    assert str(own_code / name).startswith(str(refusal.value).split(" could run")[0])
+    assert not Path("harmed").exists()
+
+
+def test_code_that_is_shown_but_has_no_sha256_is_refused(own_code: Path) -> None:
+    sums = (own_code / "SHA256SUMS").read_text().splitlines(keepends=True)
+    (own_code / "SHA256SUMS").write_text("".join(line for line in sums if not line.endswith("src/model.py\n")))
+    with pytest.raises(DataError, match=r"src/model\.py could run"):
+        espnet3.load(own_code, device="cpu", trust_code=True)
+
+
+def test_code_outside_of_src_is_refused_although_it_is_shown(own_code: Path) -> None:
+    (own_code / "numpy.py").touch()
+    meta = json.loads((own_code / "meta.json").read_text())
+    (own_code / "meta.json").write_text(json.dumps({**meta, "code": ["src/model.py", "numpy.py"]}))
+    write_sums(own_code)
+    with pytest.raises(DataError, match=r"numpy\.py could run"):
+        espnet3.load(own_code, device="cpu", trust_code=True)
+
+
+def test_a_folder_of_code_elsewhere_is_refused(own_code: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (own_code / "src/more").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="src/more could run"):
+        espnet3.load(own_code, device="cpu", trust_code=True)
 
 
 def test_without_torch_the_onnx_model_is_taken(experiment: Experiment) -> None:
