@@ -5,6 +5,7 @@ is repeated by replacing that object, which somebody may do who may not delete C
 indexed Job; a second one (`merge`) puts the shards together.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,12 +75,20 @@ def _job(request: JobRequest) -> dict[str, Any]:
         **(_shards(request) if request.in_shards else {"backoffLimit": profile.retries.limit}),
         "podFailurePolicy": job_policy(),
         "podReplacementPolicy": "Failed",
-        # Of the Job: a pod's own would be tried again.
-        "activeDeadlineSeconds": pods.deadline(request.container, profile),
+        "activeDeadlineSeconds": pods.deadline(request.container, profile) * _rounds(request),
         "ttlSecondsAfterFinished": profile.ttl.failure,
         "template": _pod(request),
     }
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+
+
+def _rounds(request: JobRequest) -> int:
+    """How often the deadline of one pod is needed, where the shards do not run all at once.
+
+    The deadline is the Job's, which counts waiting and retries, too. A stage that is stopped by its pod's own ends with
+    the exit code of TryAgain, and no rule of a Job could tell it from one that is to be tried again.
+    """
+    return math.ceil(request.container.shards / request.cluster.profile.parallelism) if request.in_shards else 1
 
 
 def _shards(request: JobRequest) -> dict[str, Any]:

@@ -83,6 +83,25 @@ def test_shards_are_an_indexed_job(request_of: Make) -> None:
     assert "ESPNET3_SHARD_INDEX" not in variables(job), "the Job tells it"
 
 
+@pytest.mark.parametrize(
+    ("profile", "shards", "merge", "rounds"),
+    [
+        ("local", 1, False, 1),
+        ("local", 2, False, 1),
+        ("local", 3, False, 2),
+        ("local", 8, False, 4),
+        ("local", 8, True, 1),
+        ("gke-gpu", 8, False, 1),
+    ],
+)
+def test_each_round_of_shards_has_the_time_of_a_pod(
+    request_of: Make, profile: str, shards: int, merge: bool, rounds: int
+) -> None:
+    spec = job_of(request_of("infer", profile, shards, merge=merge))["spec"]
+    assert spec["activeDeadlineSeconds"] == rounds * 86400
+    assert "activeDeadlineSeconds" not in spec["template"]["spec"], "a pod that it stops would be tried again"
+
+
 @pytest.mark.parametrize(("shards", "longest"), [(1, 63), (2, 61), (11, 60), (101, 59)])
 def test_a_long_name_leaves_room_for_the_index(request_of: Make, digits: RunConfig, shards: int, longest: int) -> None:
     recipe = digits.recipe.model_copy(update={"name": f"{'digits' * 9}/asr"})
