@@ -4,6 +4,8 @@ The `model` of an inference config, built by the infer stage in each process tha
 that needs torch. It loads what train left in `exp_dir`. How the model's output becomes text is the decoder's affair.
 """
 
+import multiprocessing
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -27,7 +29,8 @@ class Recogniser:
     Args:
         exp_dir: where train wrote its config and weights.
         decoder: from the model's output to text.
-        device: a torch device; `auto` is the first GPU where there is one.
+        device: a torch device; `auto` is a GPU where there is one, and another one for each worker process where there
+            are several.
         checkpoint: the weights, a safetensors file in `exp_dir`.
 
     Raises:
@@ -92,7 +95,7 @@ def choose_device(device: str) -> torch.device:
         ConfigError: there is none.
     """
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(_own_gpu() if torch.cuda.is_available() else "cpu")
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, ValueError) as error:
@@ -100,6 +103,13 @@ def choose_device(device: str) -> torch.device:
             f"inference_config.model.device is {device!r}, which is not to be had here ({str(error).splitlines()[0]}). "
             "Use auto, cpu, cuda or cuda:<number>."
         ) from None
+
+
+def _own_gpu() -> str:
+    """The GPU of this process: worker processes, which are numbered from 1 in their names, take them in turn."""
+    number = re.search(r"\d+$", multiprocessing.current_process().name)
+    count = torch.cuda.device_count()
+    return f"cuda:{(int(number[0]) - 1) % count}" if number and count > 1 else "cuda"
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

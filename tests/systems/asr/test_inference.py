@@ -1,6 +1,8 @@
 """Recogniser: what train left, loaded and used; the weights are untrained, because the words do not matter here."""
 
 import json
+import multiprocessing
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,12 @@ from safetensors.torch import save_file
 from espnet3.components.data.manifest import Utterance, write_manifest
 from espnet3.components.data.scp import read_scp
 from espnet3.errors import ConfigError, DataError
+from espnet3.parallel.pool import Report, run_tasks
 from espnet3.systems.asr.decoding.greedy import GreedyDecoder
 from espnet3.systems.asr.decoding.joint_beam import JointBeamDecoder
 from espnet3.systems.asr.decoding.prefix_beam import PrefixBeamDecoder
 from espnet3.systems.asr.decoding.rescore import AuxiliaryRescorer
-from espnet3.systems.asr.inference import Recogniser
+from espnet3.systems.asr.inference import Recogniser, choose_device
 from espnet3.systems.base.inference import infer
 from espnet3.utils.build import build
 
@@ -195,6 +198,38 @@ def test_what_train_left_is_checked(bilstm: Path, file: str, harm: Any, message:
 def test_a_decoder_is_needed(bilstm: Path) -> None:
     with pytest.raises(ConfigError, match="decoder needs a _target_"):
         Recogniser(str(bilstm), {"beam": 3})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("process", "gpus", "expected"),
+    [
+        ("MainProcess", 0, "cpu"),
+        ("SpawnProcess-1", 0, "cpu"),
+        ("MainProcess", 1, "cuda"),
+        ("SpawnProcess-2", 1, "cuda"),
+        ("MainProcess", 4, "cuda"),
+        ("SpawnProcess-1", 4, "cuda:0"),
+        ("SpawnProcess-2", 4, "cuda:1"),
+        ("SpawnProcess-4", 4, "cuda:3"),
+        ("SpawnProcess-5", 4, "cuda:0"),
+        ("SpawnProcess-3:12", 4, "cuda:3"),
+    ],
+)
+def test_workers_take_the_gpus_in_turn(process: str, gpus: int, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(multiprocessing.current_process(), "name", process)
+    assert choose_device("auto") == torch.device(expected)
+
+
+def test_the_pools_workers_have_numbers() -> None:
+    names = list(run_tasks(tell_name, [0, 1], workers=2))
+    assert len({int(name.rpartition("-")[2]) % 2 for name in names}) == 2
+
+
+def tell_name(_: int, report: Report) -> None:
+    report(multiprocessing.current_process().name)
+    time.sleep(1)  # so that one worker does not do both
 
 
 @pytest.mark.parametrize("device", ["warp", "cuda:99"])
