@@ -12,12 +12,16 @@ import yaml
 from espnet3.errors import ConfigError
 from espnet3.systems.base.config import PublicationConfig
 
-METRICS = ("wer", "cer")
-NAMES = {"wer": "WER", "cer": "CER"}
 Results = Mapping[str, Mapping[str, Any]]
 About = Mapping[str, Any]
 
 METHODS = {"wer": "word error rate (WER)", "cer": "character error rate (CER)"}
+_UNITS = {"words": "wer", "characters": "cer"}
+_OF_A_RATE = re.compile(
+    r"_(?:low|high|interval|utterances|hits|substitutions|deletions|insertions|reference_\w+|sentence_errors|"
+    r"sentence_error_rate|normaliser)$"
+)
+"""What `EditRate` writes beside a rate, under names that begin with the rate's."""
 _USAGE = """## Use
 
 In the source of ESPnet3 Systems (this pack was made with version {version}), run `pip install ".[infer]"`, or
@@ -55,12 +59,13 @@ def eval_results(settings: PublicationConfig, results: Results) -> dict[str, str
     """
     files = {}
     for number, each in enumerate(settings.pack_model.benchmarks):
-        value = results.get(each.test_set, {}).get(each.metric)
-        if value is None:
+        scores = results.get(each.test_set, {})
+        if each.metric not in _metrics(scores):
             raise ConfigError(
-                f"publication_config.pack_model.benchmarks.{number}: metrics.json has no {each.metric} of the test set "
-                f"{each.test_set}. Run measure, or correct the names."
+                f"publication_config.pack_model.benchmarks.{number}: there is no {each.metric} of the test set "
+                f"{each.test_set} in the results of these weights. Run infer and measure, or correct the names."
             )
+        value = scores[each.metric]
         entry = {"dataset": {"id": each.dataset, "task_id": each.task_id}, "value": value}
         files[f".eval_results/{each.test_set}_{each.metric}.yaml"] = yaml.safe_dump([entry], sort_keys=False)
     return files
@@ -74,27 +79,62 @@ def _metadata(settings: PublicationConfig, about: About, results: Results) -> di
         "library_name": "espnet3",
         "pipeline_tag": about["task"],
         "tags": ["espnet3", "audio", "speech-recognition", *asked.tags],
-        "metrics": [metric for metric in METRICS if any(metric in scores for scores in results.values())],
+        "metrics": _kinds(results),
     }
     if asked.licence == "other" and asked.licence_file:
         metadata |= {"license_name": "see-license", "license_link": "LICENSE"}
-    if results:
-        metadata["model-index"] = [{"name": about["title"], "results": list(_index(settings, about, results))}]
+    if index := list(_index(settings, about, results)):
+        metadata["model-index"] = [{"name": about["title"], "results": index}]
     return {key: value for key, value in metadata.items() if value}
 
 
 def _index(settings: PublicationConfig, about: About, results: Results) -> Iterator[dict[str, Any]]:
     corpus = settings.pack_model.dataset or str(about["recipe"]).partition("/")[0]
     for test_set, scores in results.items():
+        metrics = [
+            {"type": kind or name, "value": scores[name], "name": _label(name, kind)}
+            for name, kind in _metrics(scores).items()
+        ]
+        if not metrics:
+            continue
         yield {
             "task": {"type": about["task"], "name": "Speech recognition"},
             "dataset": {"type": corpus.lower().replace(" ", "-"), "name": f"{corpus} ({test_set})", "split": test_set},
-            "metrics": [
-                {"type": metric, "value": scores[metric], "name": NAMES[metric]}
-                for metric in METRICS
-                if metric in scores
-            ],
+            "metrics": metrics,
         }
+
+
+def _metrics(scores: Mapping[str, Any]) -> dict[str, str | None]:
+    """The numbers of a test set that a card shows, and of which kind they are: error rates first."""
+    kinds = {name: _kind(name, scores) for name, value in scores.items() if _is_shown(name, value, scores)}
+    order = [*METHODS, None]
+    return dict(sorted(kinds.items(), key=lambda item: (order.index(item[1]), item[0])))
+
+
+def _is_shown(name: str, value: Any, scores: Mapping[str, Any]) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    part = _OF_A_RATE.search(name)
+    return part is None or name[: part.start()] not in scores
+
+
+def _kind(name: str, scores: Mapping[str, Any]) -> str | None:
+    for unit, kind in _UNITS.items():
+        if f"{name}_reference_{unit}" in scores:
+            return kind
+    named = re.match(r"(wer|cer)(?![a-z])", name.lower())
+    return named[1] if named else None
+
+
+def _kinds(results: Results) -> list[str]:
+    found = {kind for scores in results.values() for kind in _metrics(scores).values()}
+    return [kind for kind in METHODS if kind in found]
+
+
+def _label(name: str, kind: str | None) -> str:
+    if kind is None:
+        return name
+    return kind.upper() if name == kind else f"{kind.upper()} ({name})"
 
 
 def _sections(settings: PublicationConfig, about: About, results: Results) -> Iterator[str]:
@@ -119,12 +159,18 @@ def _results_section(about: About, results: Results) -> str:
     if not rows:
         return ""
     intervals = sorted(
-        {str(scores[f"{m}_interval"]) for scores in results.values() for m in METRICS if f"{m}_interval" in scores}
+        {
+            scores[key]
+            for scores in results.values()
+            for name in _metrics(scores)
+            if (key := f"{name}_interval") in scores
+        }
     )
-    measured = [name for metric, name in METHODS.items() if any(metric in scores for scores in results.values())]
-    lead = f"In per cent; the lower the {' and '.join(measured)}, the better. Decoded with {_decoder(about)}."
-    table = "\n".join(["| test set | utterances | metric | % | interval |", "|---|---|---|---|---|", *rows])
-    return f"## Results\n\n{lead}\n\n{table}\n\nIntervals: {'; '.join(intervals)}. All values are in `metrics.json`."
+    measured = " and ".join(METHODS[kind] for kind in _kinds(results))
+    lead = f"{measured[0].upper()}{measured[1:]} in per cent: the lower, the better. " if measured else ""
+    table = "\n".join(["| test set | utterances | metric | value | interval |", "|---|---|---|---|---|", *rows])
+    how = f"Intervals: {'; '.join(intervals)}. " if intervals else ""
+    return f"## Results\n\n{lead}Decoded with {_decoder(about)}.\n\n{table}\n\n{how}All values are in `metrics.json`."
 
 
 def _decoder(about: About) -> str:
@@ -133,12 +179,12 @@ def _decoder(about: About) -> str:
 
 
 def _rows(test_set: str, scores: Mapping[str, Any]) -> Iterator[str]:
-    for metric in METRICS:
-        if metric in scores:
-            low, high = scores.get(f"{metric}_low"), scores.get(f"{metric}_high")
-            interval = f"{low:.2f} to {high:.2f}" if low is not None and high is not None else ""
-            utterances = scores.get(f"{metric}_utterances", "")
-            yield f"| {test_set} | {utterances} | {NAMES[metric]} | {scores[metric]:.2f} | {interval} |"
+    for name, kind in _metrics(scores).items():
+        low, high = scores.get(f"{name}_low"), scores.get(f"{name}_high")
+        interval = f"{low:.2f} to {high:.2f}" if low is not None and high is not None else ""
+        utterances = scores.get(f"{name}_utterances", "")
+        value = f"{scores[name]}" if isinstance(scores[name], int) else f"{scores[name]:.2f}"
+        yield f"| {test_set} | {utterances} | {_label(name, kind)} | {value} | {interval} |"
 
 
 def _example(about: About) -> str:
@@ -170,6 +216,8 @@ def _onnx(about: About, name: str) -> str:
         compared = f"{each['differing']} of {each['utterances']}" if "utterances" in each else "not compared"
         rates = f"{each['wer']:.2f} | {each['wer'] - each['wer_torch']:+.2f}" if "wer" in each else " | "
         lines.append(f"| `{each['file']}` | {each['bytes'] / 1e6:.1f} | {compared} | {rates} |")
+    if any("wer" in each for each in onnx.values()):
+        lines += ["", "This WER is of the texts as they are written, without a normaliser that the results may have."]
     return "\n".join(lines) + "\n"
 
 

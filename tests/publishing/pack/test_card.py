@@ -1,0 +1,103 @@
+"""What the card tells of scores: every metric by its name, and nothing that was not measured."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from espnet3.errors import ConfigError
+from espnet3.systems.asr.system import ASRSystem
+from tests.publishing.pack.experiment import ASR, with_pack
+
+Experiment = tuple[Path, ASRSystem]
+PACK = Path("exp/pack")
+METRICS = Path("exp/greedy/metrics.json")
+
+
+def card_of(system: ASRSystem, **pack: Any) -> tuple[str, dict[str, Any]]:
+    """The card's text and metadata."""
+    with_pack(system, **pack).pack_model()
+    text = (PACK / "README.md").read_text()
+    return text, yaml.safe_load(text.split("---\n")[1])
+
+
+def rate(name: str, unit: str = "words", **values: Any) -> dict[str, Any]:
+    """What an error rate writes for a test set of one utterance."""
+    counts = {"hits": 3, f"reference_{unit}": 4, "utterances": 1, "sentence_error_rate": 100.0, "normaliser": "none"}
+    return {name: 25.0, **{f"{name}_{key}": value for key, value in {**counts, **values}.items()}}
+
+
+def test_named_metrics_stand_in_the_results(experiment: Experiment) -> None:
+    system = with_pack(experiment[1])
+    system.metrics_config.metrics = [
+        {"metric": {"_target_": f"{ASR}.metrics.wer.WER", "name": "wer_basic", "normaliser": "basic"}},
+        {"metric": {"_target_": f"{ASR}.metrics.wer.WER"}},
+        {"metric": {"_target_": f"{ASR}.metrics.cer.CER", "name": "letters"}},
+    ]
+    system.measure()
+    scores = json.loads(METRICS.read_text())["test"]
+    benchmarks = [{"test_set": "test", "dataset": "owner/letters", "metric": "wer_basic"}]
+    text, metadata = card_of(system, benchmarks=benchmarks)
+    for name, label in {"wer": "WER", "wer_basic": "WER (wer_basic)", "letters": "CER (letters)"}.items():
+        interval = f"{scores[f'{name}_low']:.2f} to {scores[f'{name}_high']:.2f}"
+        assert f"| test | 3 | {label} | {scores[name]:.2f} | {interval} |" in text
+    assert text.count("| test |") == 3
+    assert metadata["metrics"] == ["wer", "cer"]
+    assert [each["type"] for each in metadata["model-index"][0]["results"][0]["metrics"]] == ["wer", "wer", "cer"]
+    assert (PACK / ".eval_results/test_wer_basic.yaml").is_file()
+
+
+SHOWN = [
+    pytest.param({"a": rate("wer_basic")}, ["| a | 1 | WER (wer_basic) | 25.00 |  |"], id="no interval"),
+    pytest.param({"a": rate("cer", "characters")}, ["| a | 1 | CER | 25.00 |  |"], id="characters"),
+    pytest.param({"a": {"bleu": 31.234, "note": "x"}}, ["| a |  | bleu | 31.23 |  |"], id="another metric"),
+    pytest.param({"a": {"certainty": 0.5}}, ["| a |  | certainty | 0.50 |  |"], id="begins with cer"),
+    pytest.param({"a": {"insertions": 3}}, ["| a |  | insertions | 3 |  |"], id="a count of its own"),
+    pytest.param({"a": {"gap_low": 1.5}}, ["| a |  | gap_low | 1.50 |  |"], id="suffix of nothing"),
+    pytest.param(
+        {"a": rate("wer", low=20.0, high=30.0, interval="95 %"), "b": {"note": "none"}},
+        ["| a | 1 | WER | 25.00 | 20.00 to 30.00 |", "Intervals: 95 %. All values"],
+        id="a set without numbers",
+    ),
+    pytest.param({"a": {"note": "none"}}, [], id="no numbers"),
+    pytest.param({}, [], id="no test set"),
+]
+
+
+@pytest.mark.parametrize(("scores", "lines"), SHOWN)
+def test_the_card_shows_the_numbers_of_metrics_json_and_no_empty_results(
+    experiment: Experiment, scores: dict[str, Any], lines: list[str]
+) -> None:
+    METRICS.write_text(json.dumps(scores))
+    text, metadata = card_of(experiment[1])
+    for line in lines:
+        assert line in text
+    assert ("## Results" in text) == bool(lines)
+    assert ("Intervals:" in text) == any("Intervals" in line for line in lines)
+    results = metadata["model-index"][0]["results"] if lines else []
+    assert len(results) == (1 if lines else 0)
+    assert all(result["metrics"] for result in results)
+    assert ("model-index" in metadata) == bool(lines)
+    assert ("in per cent" in text) == any("WER" in line or "CER" in line for line in lines)
+
+
+@pytest.mark.parametrize("metric", ["mer", "wer_normaliser", "wer_low"])
+def test_a_benchmark_without_a_score_is_named(experiment: Experiment, metric: str) -> None:
+    benchmarks = [{"test_set": "test", "dataset": "owner/letters", "metric": metric}]
+    with pytest.raises(ConfigError, match=rf"benchmarks\.0: there is no {metric} of the test set test"):
+        card_of(experiment[1], benchmarks=benchmarks)
+
+
+def test_the_word_error_rate_of_onnx_is_told_apart_from_the_results(experiment: Experiment) -> None:
+    text, _ = card_of(experiment[1], onnx={"export": True, "int8": False})
+    assert "This WER is of the texts as they are written" in text
+
+
+def test_onnx_models_that_were_not_compared_are_called_so(experiment: Experiment) -> None:
+    Path("data/test.jsonl").unlink()
+    text, _ = card_of(experiment[1], onnx={"export": True, "int8": False})
+    assert "MB" in text
+    assert "| not compared |" in text
+    assert "as they are written" not in text
