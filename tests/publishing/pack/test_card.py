@@ -101,3 +101,11 @@ def test_onnx_models_that_were_not_compared_are_called_so(experiment: Experiment
     assert "MB" in text
     assert "| not compared |" in text
     assert "as they are written" not in text
+
+
+def test_without_references_the_texts_of_onnx_models_are_compared_all_the_same(experiment: Experiment) -> None:
+    manifest = Path("data/test.jsonl")
+    manifest.write_text(manifest.read_text().replace("ab c d", ""))
+    text, _ = card_of(experiment[1], onnx={"export": True, "int8": False})
+    assert "| 0 of 3 |  |  |" in text
+    assert "as they are written" not in text
