@@ -14,18 +14,29 @@ from omegaconf import DictConfig
 
 import espnet3
 from espnet3.demo.card import DESCRIPTION, card
-from espnet3.demo.settings import BACKENDS, EXAMPLES, MODEL, REQUIREMENTS, SETTINGS, DemoSettings, best_backend
+from espnet3.demo.settings import (
+    BACKENDS,
+    EXAMPLES,
+    MODEL,
+    REQUIREMENTS,
+    SETTINGS,
+    DemoSettings,
+    best_backend,
+    read_settings,
+)
 from espnet3.errors import ConfigError, DataError
 from espnet3.publishing.privacy import refuse_private
 from espnet3.systems.base.config import PublicationConfig, read_config
 from espnet3.systems.base.publication_config import PackDemo
-from espnet3.utils.files import claim, is_mark, remove_leftovers, replacing_dir
-from espnet3.utils.packs import Pack, read_pack, refuse_foreign
+from espnet3.utils.files import claim, remove_leftovers, replacing_dir
+from espnet3.utils.packs import CARD, Pack, read_pack, refuse_foreign
 
 log = logging.getLogger(__name__)
 
 SLOT = "publication_config"
 PACKAGE = Path(espnet3.__file__).parent
+_OF_PACKAGE = (".py", ".html", "py.typed", REQUIREMENTS)
+"""Endings and names of what the package consists of."""
 APP = '''"""The entry of a Space: serves this folder."""
 
 import sys
@@ -69,7 +80,7 @@ def pack_demo(publication_config: DictConfig) -> None:
         remove_leftovers(folder.parent, nested=False, name=folder.name)
         with replacing_dir(folder) as demo:
             _write(demo, shown, pack, examples)
-            (demo / "README.md").write_text(about, encoding="utf-8")
+            (demo / CARD).write_text(about, encoding="utf-8")
             refuse_private(demo, leave_out=PACKAGE.name)
     log.info("%s: %s, %d examples. Try it: python -m espnet3.demo.app %s", folder, backend, len(examples), folder)
 
@@ -78,18 +89,32 @@ def upload_demo(publication_config: DictConfig) -> None:
     """Upload what pack_demo made to its Space on a Hub; see `publication_config.upload_demo`.
 
     Raises:
-        ConfigError: there is no token, or the Hub refuses it or the Space.
-        DataError: there is no packed demo.
+        ConfigError: there is no token, the Hub refuses it or the Space, or the folder holds what pack_demo did not
+            write, or what is private.
+        DataError: there is no packed demo, or it is damaged.
         TryAgain: the Hub cannot be reached, is overloaded, or somebody else changed the Space.
     """
-    from espnet3.publishing.upload import upload
+    from espnet3.publishing.difference import local_files, refuse_strays
+    from espnet3.publishing.upload import refuse_private_members, upload
 
     settings = read_config(PublicationConfig, publication_config, SLOT)
     folder = Path(_asked(settings).pack_dir)
     if not (folder / SETTINGS).is_file():
         raise DataError(f"{folder} holds no packed demo. Run pack_demo first.")
-    read_pack(folder / MODEL)
-    upload(folder, settings.upload_demo, "space", f"{SLOT}.upload_demo")
+    members = _members(folder)
+    # Trying the demo with its own app.py leaves bytecode, which is no fault and goes nowhere.
+    present = [name for name in local_files(folder) if "__pycache__" not in name.split("/")]
+    refuse_strays(present, members, str(folder), "pack_demo")
+    if settings.upload_demo.repo is not None:
+        refuse_private_members(folder, members, leave_out=PACKAGE.name)
+    upload(folder, settings.upload_demo, "space", f"{SLOT}.upload_demo", members)
+
+
+def _members(folder: Path) -> set[str]:
+    """Names of all that pack_demo writes."""
+    model = {f"{MODEL}/{name}" for name in read_pack(folder / MODEL).members}
+    package = {f"{PACKAGE.name}/{path.relative_to(PACKAGE).as_posix()}" for path in _package_files()}
+    return {SETTINGS, "app.py", CARD, REQUIREMENTS, *read_settings(folder).examples, *model, *package}
 
 
 def _asked(settings: PublicationConfig) -> PackDemo:
@@ -119,23 +144,19 @@ def _write(demo: Path, shown: DemoSettings, pack: Pack, examples: dict[str, Path
     (demo / SETTINGS).write_text(text, encoding="utf-8")
     (demo / "app.py").write_text(APP, encoding="utf-8")
     shutil.copyfile(PACKAGE / "demo" / REQUIREMENTS, demo / REQUIREMENTS)
-    for path in _pack_files(pack):
-        _copy(path, demo / MODEL / path.relative_to(pack.dir))
+    for name in pack.members:
+        _copy(pack.dir / name, demo / MODEL / name)
     for name, path in examples.items():
         _copy(path, demo / EXAMPLES / name)
     for path in _package_files():
         _copy(path, demo / "espnet3" / path.relative_to(PACKAGE))
 
 
-def _pack_files(pack: Pack) -> Iterator[Path]:
-    for path in sorted(pack.dir.rglob("*")):
-        if path.is_file() and not is_mark(path):
-            yield path
-
-
 def _package_files() -> Iterator[Path]:
+    """What the package consists of: a developer's tree holds more, such as an editor's copies and notebooks."""
     for path in sorted(PACKAGE.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
+        hidden = any(part.startswith((".", "__pycache__")) for part in path.relative_to(PACKAGE).parts)
+        if path.is_file() and not hidden and (path.suffix in _OF_PACKAGE or path.name in _OF_PACKAGE):
             yield path
 
 

@@ -1,16 +1,17 @@
 """What an upload would change: a folder here against the files of a repository there. Talks to nobody."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from espnet3.errors import DataError
+from espnet3.errors import ConfigError, DataError
 from espnet3.utils.files import is_mark
 
 NEVER_DELETED = ".gitattributes"
 """The Hub's own file: which files are kept in LFS."""
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,26 @@ def local_files(folder: Path) -> dict[str, Path]:
     if not paths:
         raise DataError(f"{folder} is empty: there is nothing to upload. Run the packing stage again.")
     return {path.relative_to(folder).as_posix(): path for path in paths}
+
+
+def refuse_strays(files: Iterable[str], members: Collection[str], where: str, cure: str) -> None:
+    """What lies in a folder that is published but is no part of it may be anything: a key, a log, somebody's notes.
+
+    Args:
+        files: what is there.
+        members: what belongs there.
+        where: the folder, for the message.
+        cure: which stage makes it anew, for the message.
+
+    Raises:
+        ConfigError: there is such a file.
+    """
+    if strays := [name for name in files if name not in members]:
+        more = f" and {len(strays) - _MOST_NAMED} more" if len(strays) > _MOST_NAMED else ""
+        raise ConfigError(
+            f"{where} holds files that {cure} did not write: {', '.join(strays[:_MOST_NAMED])}{more}. Nothing was "
+            f"uploaded. Remove them, or run {cure} again."
+        )
 
 
 def compare(here: Mapping[str, Path], there: Mapping[str, RemoteFile], delete: Iterable[str]) -> Difference:

@@ -6,13 +6,16 @@ comparison, so one that follows a lost answer finds its own commit and has nothi
 
 import logging
 import time
+from collections.abc import Collection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from omegaconf import DictConfig
 
 from espnet3.errors import ConfigError, TryAgain
-from espnet3.publishing.difference import Difference, compare, local_files
+from espnet3.publishing.difference import Difference, compare, local_files, refuse_strays
 from espnet3.publishing.hub_errors import PassingFault
+from espnet3.publishing.privacy import refuse_private
 from espnet3.publishing.repository import Kind, Repository, State
 from espnet3.systems.base.config import PublicationConfig, read_config
 from espnet3.systems.base.publication_config import Upload
@@ -28,10 +31,26 @@ def upload_model(config: DictConfig) -> None:
     """See `espnet3.utils.publish_utils.upload_model`."""
     settings = read_config(PublicationConfig, config, "publication_config")
     pack = read_pack(Path(settings.pack_model.pack_dir), trust_code=True)
-    upload(pack.dir, settings.upload_model, "model", "publication_config.upload_model")
+    refuse_strays(local_files(pack.dir), pack.members, str(pack.dir), "pack_model")
+    if settings.upload_model.repo is not None:
+        refuse_private_members(pack.dir, pack.members)
+    upload(pack.dir, settings.upload_model, "model", "publication_config.upload_model", pack.members)
 
 
-def upload(folder: Path, settings: Upload, kind: Kind, key: str) -> Difference:
+def refuse_private_members(folder: Path, members: Collection[str], leave_out: str = "") -> None:
+    """Look again through what is about to be uploaded, and nothing else: the card may have been edited since.
+
+    Raises:
+        ConfigError: something private is there.
+    """
+    with TemporaryDirectory() as view:
+        for name in members:
+            (Path(view) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(view) / name).symlink_to((folder / name).absolute())
+        refuse_private(Path(view), leave_out)
+
+
+def upload(folder: Path, settings: Upload, kind: Kind, key: str, members: Collection[str] | None = None) -> Difference:
     """Make the repository hold the files of `folder`; files that it has besides stay, unless `delete_patterns` match.
 
     Without `repo` nothing is done, and the log says so: a recipe can list the stage before it has a place to publish.
@@ -41,6 +60,7 @@ def upload(folder: Path, settings: Upload, kind: Kind, key: str) -> Difference:
         settings: where to, and how.
         kind: `model` or `space`.
         key: of the settings, for messages.
+        members: which of its files; all where left out.
 
     Returns:
         What was done, or would be, on a dry run.
@@ -51,7 +71,7 @@ def upload(folder: Path, settings: Upload, kind: Kind, key: str) -> Difference:
         TryAgain: the Hub cannot be reached, is overloaded, asks to wait for long, or somebody else changed the
             repository.
     """
-    files = local_files(folder)
+    files = {name: path for name, path in local_files(folder).items() if members is None or name in members}
     if settings.repo is None:
         log.warning("%s.repo is not set: nothing is uploaded. Set it to owner/name on the Hub to publish this.", key)
         return Difference((), (), (), (), ())

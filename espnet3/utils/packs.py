@@ -70,6 +70,12 @@ class Pack:
         """`inference.yaml`, with the pack's own files by absolute paths."""
         return checked_config(self._text(CONFIG), self.dir / CONFIG, self._files, self.trust_code)
 
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Names of all that belongs to it; what else lies in its folder does not."""
+        card = (CARD,) if (self.dir / CARD).is_file() else ()
+        return tuple(sorted({*self._files, SUMS, *card}))
+
     def file(self, name: str) -> Path:
         """The path of one of its files.
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 import espnet3
-from espnet3.demo.pack import pack_demo, upload_demo
+from espnet3.demo.pack import PACKAGE, pack_demo, upload_demo
 from espnet3.demo.settings import read_settings
 from espnet3.errors import ConfigError, DataError, Espnet3Error
 from espnet3.publishing.repository import Repository
@@ -156,6 +157,79 @@ def test_a_damaged_pack_is_not_uploaded(hub: HubServer, notes: dict[str, Any], c
     with pytest.raises(DataError, match="SHA256SUMS"):
         upload_model(config(pack_model={"pack_dir": str(tmp_path / "pack")}, upload_model={"repo": "me/notes"}))
     assert not hub.requests
+
+
+STRAYS = [".env", ".DS_Store", "train.log", "src/notes.py", ".git/config"]
+
+
+def copied(notes: dict[str, Any], demo: Path, folder: Path) -> dict[str, Any]:
+    """Settings that upload copies of the pack and the demo."""
+    shutil.copytree(notes["pack_model"]["pack_dir"], folder / "pack")
+    shutil.copytree(demo, folder / "demo")
+    return {
+        "pack_model": {"pack_dir": str(folder / "pack")},
+        "pack_demo": {"pack_dir": str(folder / "demo")},
+        "upload_model": {"repo": "me/notes"},
+        "upload_demo": {"repo": "me/demo"},
+    }
+
+
+@pytest.mark.parametrize("name", STRAYS)
+def test_a_stray_file_is_named_and_nothing_is_uploaded(
+    hub: HubServer, notes: dict[str, Any], demo: Path, config: Configs, tmp_path: Path, name: str
+) -> None:
+    settings = config(**copied(notes, demo, tmp_path))
+    places = {"pack": upload_model, "demo": upload_demo, "demo/model": upload_demo, "demo/espnet3": upload_demo}
+    for place, upload in places.items():
+        stray = tmp_path / place / name
+        stray.parent.mkdir(exist_ok=True)
+        stray.write_text("TOKEN=secret\n")
+        with pytest.raises(Espnet3Error, match=name.replace(".", r"\.")) as refusal:
+            upload(settings)
+        assert "emove" in str(refusal.value)
+        stray.unlink()
+    assert not hub.requests
+
+
+def test_what_became_private_since_it_was_packed_is_not_uploaded(
+    hub: HubServer, notes: dict[str, Any], demo: Path, config: Configs, tmp_path: Path
+) -> None:
+    settings = config(**copied(notes, demo, tmp_path))
+    for place, upload in (("pack", upload_model), ("demo", upload_demo)):
+        with (tmp_path / place / "README.md").open("a") as card:
+            card.write("\nSee /home/anna/notes/thesis.txt\n")
+        with pytest.raises(ConfigError, match=r"README\.md:\d+: .*/home/anna"):
+            upload(settings)
+    assert not hub.requests
+
+
+def test_marks_of_owners_and_bytecode_of_a_trial_stay_here(
+    hub: HubServer, notes: dict[str, Any], demo: Path, config: Configs, tmp_path: Path
+) -> None:
+    settings = config(**copied(notes, demo, tmp_path))
+    for name in ("pack/.owner", "demo/.owner", "demo/espnet3/__pycache__/errors.cpython-311.pyc"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(socket.gethostname())
+    upload_model(settings)
+    upload_demo(settings)
+    assert hub.contents("me/notes") == contents(Path(notes["pack_model"]["pack_dir"]))
+    assert hub.contents("me/demo", "space") == contents(demo)
+
+
+def test_only_what_belongs_to_pack_and_package_goes_into_a_demo(
+    notes: dict[str, Any], demo: Path, config: Configs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "espnet3"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(notes["pack_model"]["pack_dir"], tmp_path / "pack")
+    monkeypatch.setattr("espnet3.demo.pack.PACKAGE", package)
+    strays = (".ipynb_checkpoints/app-checkpoint.py", ".env", "__pycache__/x.py", "app.py~", "notes.ipynb", "a.log")
+    for name in strays:
+        for folder in (package / "demo", tmp_path / "pack"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text("secret")
+    pack_demo(config(pack_model={"pack_dir": str(tmp_path / "pack")}))
+    assert set(contents(tmp_path / "demo_pack")) == set(contents(demo))
 
 
 def test_no_demo_is_uploaded_from_an_empty_folder(hub: HubServer, config: Configs) -> None:
