@@ -46,16 +46,17 @@ def shortened(name: str, longest: int = LONGEST) -> str:
     return f"{name[: longest - 9].rstrip('-.')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def mutex_name(claim: str, directory: str) -> str:
-    """The name of the lock on an experiment's directory, the same for every run that writes there.
+def mutex_name(claim: str, directory: str, what: str = "") -> str:
+    """The name of the lock on a directory, the same for every run that writes there.
 
     Args:
         claim: the claim of the workspace.
         directory: the directory's absolute path in the pods.
+        what: tells two locks on the same directory apart; Argo would let a run wait for its own.
     """
-    slug = _slug(directory)
     digest = hashlib.sha256(f"{claim}:{directory}".encode()).hexdigest()[:8]
-    return f"{slug[-(LONGEST - 9) :].strip('-')}-{digest}"
+    first = f"{what}-" if what else ""
+    return f"{first}{_slug(directory)[-(LONGEST - 9 - len(first)) :].strip('-')}-{digest}"
 
 
 def _slug(text: str) -> str:

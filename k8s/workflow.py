@@ -4,6 +4,7 @@
 the chart made. Templates are `templates`'s affair.
 """
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -20,6 +21,8 @@ from k8s.settings import StageSettings
 
 Kind = Literal["Workflow", "WorkflowTemplate"]
 ENTRYPOINT = "recipe"
+OF_DATA = ("create_dataset", "train_tokenizer", "collect_stats")
+"""Stages that write what experiments share."""
 LONGEST_NAME = 40
 """Of a workflow, so that the names of its pods stay readable."""
 
@@ -35,6 +38,7 @@ def build_workflow(
     check_names(run.stages)
     containers = list(stage_containers(run, settings, cluster))
     stages = [template for container in containers for template in templates.stage_templates(container, run, cluster)]
+    _lock_data(stages, run, cluster.profile)
     plan = templates.plan_template(service_container(templates.PLAN, cluster), run, cluster)
     finish = templates.finish_template(service_container(templates.FINISH, cluster), run, cluster)
     workflow = _of_kind(kind, run)
@@ -128,5 +132,25 @@ def _annotations(run: RunConfig, profile: Profile) -> dict[str, str]:
 def _mutex(run: RunConfig, profile: Profile) -> str:
     """Runs that write to one experiment come one after the other."""
     experiment = run.slots.get("training_config", {}).get("exp_dir") or "exp"
-    directory = f"{pods.working_directory(run, profile)}/{experiment}"
-    return mutex_name(profile.workspace_claim, directory)
+    return mutex_name(profile.workspace_claim, _in_pods(experiment, run, profile))
+
+
+def _lock_data(stages: Sequence[Any], run: RunConfig, profile: Profile) -> None:
+    """Of two experiments on the same data one makes it, while the other waits and then finds it made.
+
+    A stage takes all of its locks at once and waits for no other while it has them, so two runs cannot wait for each
+    other.
+    """
+    data = run.slots.get("training_config", {}).get("data_dir")
+    if not data:
+        return
+    mutex = m.Mutex(name=mutex_name(profile.workspace_claim, _in_pods(data, run, profile), "data"))
+    for template in stages:
+        if template.name in [argo_name(stage) for stage in OF_DATA]:
+            semaphores = template.synchronization.semaphores if template.synchronization else None
+            template.synchronization = m.Synchronization(mutexes=[mutex], semaphores=semaphores)
+
+
+def _in_pods(directory: str, run: RunConfig, profile: Profile) -> str:
+    """The absolute path of a directory of the configs, written in one way."""
+    return posixpath.normpath(posixpath.join(pods.working_directory(run, profile), directory))

@@ -1,5 +1,7 @@
 """Names that Kubernetes and Argo accept, and names that are taken."""
 
+import re
+
 import pytest
 
 from espnet3.errors import ConfigError
@@ -49,6 +51,14 @@ def test_a_mutex_is_that_of_one_directory_on_one_claim() -> None:
     assert mutex_name("c", "/workspace/a/exp") == mutex_name("c", "/workspace/a/exp")
     assert mutex_name("c", "/workspace/a/exp") != mutex_name("d", "/workspace/a/exp")
     assert mutex_name("c", "/w/a_b") != mutex_name("c", "/w/a-b")
+    assert mutex_name("c", "/w/a", "data") != mutex_name("c", "/w/a")
+
+
+@pytest.mark.parametrize("what", ["", "data"])
+def test_a_mutex_has_a_name_of_any_directory(what: str) -> None:
+    name = mutex_name("c", "/workspace/" + "a_B/" * 40, what)
+    assert len(name) <= 63
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from espnet3.errors import ConfigError
+from espnet3.systems.asr.system import ASRSystem
 from espnet3.utils.run_config import RunConfig
 from k8s.__main__ import main
 from k8s.containers import Cluster, stage_containers
@@ -18,7 +19,7 @@ from k8s.rules import check
 from k8s.rules.bounds import LARGEST, expected_bytes
 from k8s.settings import StageSettings
 from k8s.values import read_profile
-from k8s.workflow import build_workflow
+from k8s.workflow import OF_DATA, build_workflow
 from stages._outcome import Outcome
 from tests.k8s.conftest import Rendered, env, template
 
@@ -212,7 +213,7 @@ def test_stages_without_a_gpu_stay_off_its_pool(rendered: Rendered) -> None:
         each = template(workflow, name)
         assert "nvidia.com/gpu" not in each["container"]["resources"]["limits"]
         assert "nodeSelector" not in each
-        assert "synchronization" not in each
+        assert "semaphores" not in each.get("synchronization", {})
 
 
 def test_several_devices_are_asked_for_as_the_config_says(recipe: Path) -> None:
@@ -237,6 +238,52 @@ def test_one_experiment_has_one_mutex(rendered: Rendered, recipe: Path) -> None:
     assert rendered()["spec"]["synchronization"]["mutexes"] == before
     training.write_text(text.replace("exp_tag: bilstm", "exp_tag: other"), encoding="utf-8")
     assert rendered()["spec"]["synchronization"]["mutexes"] != before
+
+
+def mutexes(workflow: dict[str, Any]) -> dict[str, list[str]]:
+    """The names of each template's, and under `spec` those of the whole."""
+    places = [{"name": "spec", **workflow["spec"]}, *workflow["spec"]["templates"]]
+    found = {each["name"]: (each.get("synchronization") or {}).get("mutexes") or [] for each in places}
+    return {name: [mutex["name"] for mutex in held] for name, held in found.items() if held}
+
+
+@pytest.mark.parametrize("settings", ["", "collect_stats: {shards: 4}", "collect_stats: {gpu: 1}"])
+def test_the_stages_that_make_data_share_a_mutex(rendered: Rendered, settings: str) -> None:
+    workflow = rendered("gke-gpu", settings)
+    held = mutexes(workflow)
+    assert set(held) == {"spec", "create-dataset", "train-tokenizer", "collect-stats"}
+    assert len({*itertools.chain(*held.values())}) == 2, "a stage that waited for its run's own would wait forever"
+    locked = template(workflow, "collect-stats")["synchronization"]
+    assert ("semaphores" in locked) is ("gpu" in settings)
+    assert check(workflow) == []
+
+
+def test_those_stages_are_what_the_system_says() -> None:
+    places = ("training_config.data_dir", "training_config.stats_dir")
+    assert set(OF_DATA) == {stage for stage, spec in ASRSystem.stage_specs.items() if spec.log_dir in places}
+
+
+@pytest.mark.parametrize(
+    ("changed", "by", "same"),
+    [
+        ("exp_tag: bilstm", "exp_tag: other", True),
+        ("data_dir: data", "data_dir: ./data/", True),
+        ("data_dir: data", "data_dir: /workspace/digits/asr/data", True),
+        ("data_dir: data", "data_dir: more", False),
+        ("data_dir: data", "data_dir: ${exp_dir}", False),
+    ],
+)
+def test_experiments_on_the_same_data_wait_for_each_other(
+    rendered: Rendered, recipe: Path, changed: str, by: str, same: bool
+) -> None:
+    before = mutexes(rendered())
+    training = recipe / "conf" / "training.yaml"
+    text = training.read_text(encoding="utf-8")
+    assert changed in text
+    training.write_text(text.replace(changed, by), encoding="utf-8")
+    after = mutexes(rendered())
+    assert (after["create-dataset"] == before["create-dataset"]) is same
+    assert after["spec"] != after["create-dataset"]
 
 
 def test_only_what_needs_the_internet_is_let_out(rendered: Rendered) -> None:
