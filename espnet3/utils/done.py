@@ -34,6 +34,8 @@ class Decision:
     """Why it runs; empty when it is done."""
     finished: str | None = None
     """When it was last finished (UTC, ISO 8601)."""
+    aside: Path | None = None
+    """Where what it made then goes, where it is not replaced."""
 
     @property
     def done(self) -> bool:
@@ -58,7 +60,9 @@ def decide(system: System, stages: Sequence[str], forced: Collection[str], files
         record = read_record(system, stage)
         reasons = ("--force",) if stage in forced else tuple(_reasons(system, stage, covered, running))
         run = StageRun(fingerprint_of(covered), covered, stage in forced)
-        decisions.append(Decision(stage, run, reasons, record.get("finished") if record else None))
+        anew = record is not None and (stage in forced or record.get("fingerprint") != run.fingerprint)
+        aside = system.place_aside(stage) if anew else None
+        decisions.append(Decision(stage, run, reasons, record.get("finished") if record else None, aside))
     return decisions
 
 

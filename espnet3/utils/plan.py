@@ -50,6 +50,8 @@ def explain(decision: Decision) -> str:
     reasons = list(decision.reasons[:MOST_REASONS])
     if more := len(decision.reasons) - len(reasons):
         reasons.append(f"{more} more")
+    if decision.aside is not None:
+        reasons.append(f"starts anew, the finished one is kept in {decision.aside}")
     return f"to do: {'; '.join(reasons)}"
 
 

@@ -55,6 +55,10 @@ class System(Protocol):
         """Where the log of `stage` goes."""
         ...
 
+    def place_aside(self, stage: str) -> Path | None:
+        """Where what `stage` has made goes when it starts anew under other settings; None where it is replaced."""
+        ...
+
 
 def spec_of(system: System | type[System], stage: str) -> StageSpec:
     """The declaration of `stage`; an empty one where the System makes none."""

@@ -110,6 +110,29 @@ def test_a_corpus_that_is_not_on_this_machine_counts_as_unchanged(with_table: Re
     assert with_table.stages_run_by() == ["export"]
 
 
+@pytest.mark.parametrize(
+    ("resume", "flags", "kept"),
+    [
+        ("same", [], "exp/toy/checkpoints.2"),
+        ("same", ["--force"], "exp/toy/checkpoints.2"),
+        ("continue", [], None),
+    ],
+    ids=["other settings", "force", "goes on"],
+)
+def test_the_plan_says_where_a_finished_training_is_kept(
+    finished: Recipe, resume: str, flags: list[str], kept: str | None
+) -> None:
+    for name in ("checkpoints/last.ckpt", "checkpoints.1/last.ckpt"):
+        finished.write(f"exp/toy/{name}", "")
+    assert "is kept in" not in finished.plan("--stages", "infer", "--force")["infer"]
+    finished.edit("conf/training.yaml", "data_dir: data", f"data_dir: data\ntrainer: {{resume: {resume}}}")
+    assert finished.plan()["train"].startswith("done")
+    finished.edit("conf/training.yaml", "0.002", "0.001")
+    plan = finished.plan(*flags)["train"]
+    assert plan.endswith(f"the finished one is kept in {kept}") == bool(kept)
+    assert flags or "optimizer.lr: 0.002 → 0.001" in plan
+
+
 PLAIN_TARGETS = {
     "training": {"src.system.Part": "collections.Counter"},
     "inference": {"src.system.Part": "collections.Counter"},

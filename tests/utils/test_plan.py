@@ -1,6 +1,7 @@
 """What run.py --dry_run shows."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,12 @@ def test_the_plan_is_a_table_on_a_terminal(
 )
 def test_says_done_or_why_not(reasons: tuple[str, ...], words: str) -> None:
     assert explain(decision("train", *reasons)) == words
+
+
+def test_says_where_what_is_there_is_kept() -> None:
+    redone = replace(decision("train", "lr: 1 → 2", *"bcdef"), aside=Path("exp/a/checkpoints.1"))
+    kept = "starts anew, the finished one is kept in exp/a/checkpoints.1"
+    assert explain(redone) == f"to do: lr: 1 → 2; b; c; d; 2 more; {kept}"
 
 
 def decision(stage: str, *reasons: str) -> Decision:

@@ -3,6 +3,7 @@
 The training stage asks before its first work. Checkpoints of two different trainings never mix.
 """
 
+import itertools
 import json
 import logging
 from collections.abc import Mapping
@@ -62,9 +63,15 @@ def open_training(exp_dir: Path, record: TrainingRecord, resume: str, forced: bo
             "them with the new settings by trainer.resume: continue."
         )
     else:
-        set_aside(exp_dir)
+        set_aside(exp_dir, _reason(earlier, record, forced))
     write_record(exp_dir, record)
     return True
+
+
+def _reason(earlier: TrainingRecord | None, record: TrainingRecord, forced: bool) -> str:
+    if forced:
+        return "--force"
+    return shown_differences(earlier, record) if earlier else f"{RECORD} is gone"
 
 
 def _recovered(exp_dir: Path, record: TrainingRecord, error: ValueError) -> TrainingRecord | None:
@@ -132,18 +139,23 @@ def shown_differences(earlier: TrainingRecord, record: TrainingRecord) -> str:
     return "; ".join(found[:MOST_SHOWN]) + more
 
 
-def set_aside(exp_dir: Path) -> None:
-    """Move the checkpoints and all that came of them to the first free `checkpoints.<n>`."""
-    folder = exp_dir / FOLDER
+def place_aside(exp_dir: Path) -> Path | None:
+    """Where a training that is there goes when another one starts, the first free `checkpoints.<n>`."""
     if not has_begun(exp_dir):
+        return None
+    free = (exp_dir / f"{FOLDER}.{number}" for number in itertools.count(1))
+    return next(place for place in free if not place.exists())
+
+
+def set_aside(exp_dir: Path, why: str) -> None:
+    """Move the checkpoints and all that came of them to `place_aside`."""
+    folder, target = exp_dir / FOLDER, place_aside(exp_dir)
+    if target is None:
         return
-    number = 1
-    while (target := exp_dir / f"{FOLDER}.{number}").exists():
-        number += 1
     check_ownership(folder)
     for product in PRODUCTS:  # first, so that whoever is killed in between sets them aside all the same
         if (exp_dir / product).exists():
             remove(folder / product)
             (exp_dir / product).rename(folder / product)
     folder.rename(target)
-    log.info("The earlier training is now in %s.", target)
+    log.warning("The training starts anew (%s). The earlier one is kept in %s.", why, target)

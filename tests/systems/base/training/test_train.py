@@ -4,6 +4,7 @@ import csv
 import json
 import logging
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -85,11 +86,14 @@ def test_a_finished_training_is_not_repeated(
     assert "is finished" in caplog.text
 
 
-def test_a_finished_training_of_other_settings_is_set_aside(make_config: MakeConfig, tmp_path: Path) -> None:
+def test_a_finished_training_of_other_settings_is_set_aside(
+    make_config: MakeConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     train(make_config(trainer__max_epochs=1))
     old = (tmp_path / "exp" / "averaged.safetensors").read_bytes()
     train(make_config(trainer__max_epochs=2))
     assert (tmp_path / "exp" / "checkpoints.1" / "averaged.safetensors").read_bytes() == old
+    assert re.search(r"anew \(trainer\.max_epochs: 1 → 2\)\. The earlier one is kept in .*checkpoints\.1", caplog.text)
     assert len([row for row in rows(tmp_path / "exp") if row["valid/loss"]]) == 2
 
 
