@@ -17,8 +17,10 @@ from espnet3.publishing.card import card, eval_results
 from espnet3.publishing.collect import write_parts
 from espnet3.publishing.privacy import refuse_private
 from espnet3.publishing.trial import try_pack
+from espnet3.systems.asr.onnx_inference import VARIANTS
 from espnet3.systems.asr.parts import build_preprocessor, load_training_config
 from espnet3.systems.base.config import PublicationConfig, read_config
+from espnet3.systems.base.publication_config import PackModel
 from espnet3.utils.files import claim, remove_leftovers, replacing_dir, sha256
 from espnet3.utils.fingerprint import fingerprint_of
 from espnet3.utils.packs import CARD, KIND, META, SCHEMA_VERSION, SUMS, WEIGHTS, read_pack, refuse_foreign
@@ -55,7 +57,7 @@ def pack_model(training_config: DictConfig, publication_config: DictConfig, syst
             about = _about(settings, training, exp_dir, system)
             about |= {"sample_rate": build_preprocessor(training).features.sample_rate, "parameters": _parameters(pack)}
             about |= {"model": config["model"]["_target_"], "decoder": config["recogniser"]["decoder"]["_target_"]}
-            results = _results(settings, pack)
+            results = _results(settings, exp_dir, pack)
             _write_json(pack / META, about)
             write_sums(pack)
             about |= try_pack(settings, training, pack)
@@ -124,15 +126,40 @@ def _parameters(pack: Path) -> int:
     return total
 
 
-def _results(settings: PublicationConfig, pack: Path) -> dict[str, dict[str, Any]]:
-    """The scores that measure wrote, which go along as they are; none where there are none."""
+def _results(settings: PublicationConfig, exp_dir: Path, pack: Path) -> dict[str, dict[str, Any]]:
+    """The scores that measure wrote, which go along as they are; none where there are none of these weights."""
     path = Path(settings.inference_dir) / RESULTS if settings.inference_dir else None
     if path is None or not path.is_file():
         log.warning("There is no %s: the card has no results. Run infer and measure first.", path or RESULTS)
         return {}
+    packed, scored = exp_dir / settings.pack_model.checkpoint, _scored_weights(settings, exp_dir)
+    if not _are_same(packed, scored):
+        log.warning(
+            "%s are the scores of %s, and publication_config.pack_model.checkpoint is %s: the card has no results. Set "
+            "inference_config.model.checkpoint to it and run infer and measure, or pack what was measured.",
+            path,
+            scored,
+            packed,
+        )
+        return {}
     shutil.copyfile(path, pack / RESULTS)
     results: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     return results
+
+
+def _scored_weights(settings: PublicationConfig, exp_dir: Path) -> Path:
+    """What infer decoded with: `model` is that of the inference config."""
+    model = settings.model or {}
+    if "pack_dir" in model:
+        # What the float32 model recognises was held to torch when it was packed; 8 bits are other weights.
+        name = WEIGHTS if model.get("variant") == "float32" else VARIANTS["int8"]
+        return Path(model["pack_dir"]) / name
+    default: str = PackModel.model_fields["checkpoint"].default
+    return Path(model.get("exp_dir") or exp_dir) / (model.get("checkpoint") or default)
+
+
+def _are_same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve() or (other.is_file() and sha256(one) == sha256(other))
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

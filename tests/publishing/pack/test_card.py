@@ -1,11 +1,13 @@
 """What the card tells of scores: every metric by its name, and nothing that was not measured."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from safetensors.torch import load_file, save_file
 
 from espnet3.errors import ConfigError
 from espnet3.systems.asr.system import ASRSystem
@@ -81,6 +83,52 @@ def test_the_card_shows_the_numbers_of_metrics_json_and_no_empty_results(
     assert all(result["metrics"] for result in results)
     assert ("model-index" in metadata) == bool(lines)
     assert ("in per cent" in text) == any("WER" in line or "CER" in line for line in lines)
+
+
+def other_weights(path: Path) -> None:
+    """A safetensors file of the same model with other values."""
+    weights = load_file("exp/averaged.safetensors")
+    path.parent.mkdir(exist_ok=True)
+    save_file({name: values + 1 for name, values in weights.items()}, path)
+
+
+ONNX = {"_target_": f"{ASR}.onnx_inference.OnnxRecogniser", "pack_dir": "exp/pack", "exp_dir": None}
+SCORED = [
+    pytest.param("averaged.safetensors", {}, True, id="default"),
+    pytest.param("averaged.safetensors", {"checkpoint": "averaged.safetensors"}, True, id="named"),
+    pytest.param("copy.safetensors", {}, True, id="the same under another name"),
+    pytest.param("last.safetensors", {"checkpoint": "last.safetensors"}, True, id="another for both"),
+    pytest.param("last.safetensors", {}, False, id="packed another"),
+    pytest.param("averaged.safetensors", {"checkpoint": "last.safetensors"}, False, id="scored another"),
+    pytest.param("averaged.safetensors", {"checkpoint": "gone.safetensors"}, False, id="scored one that is gone"),
+    pytest.param("averaged.safetensors", {"exp_dir": "exp2"}, False, id="of another experiment"),
+    pytest.param("averaged.safetensors", {**ONNX, "variant": "float32"}, True, id="onnx"),
+    pytest.param("last.safetensors", {**ONNX, "variant": "float32"}, False, id="onnx of another"),
+    pytest.param("averaged.safetensors", ONNX, False, id="8 bits"),
+]
+
+
+@pytest.mark.parametrize(("packed", "model", "is_shown"), SCORED)
+def test_the_scores_of_other_weights_are_left_out(
+    experiment: Experiment, caplog: pytest.LogCaptureFixture, packed: str, model: dict[str, Any], is_shown: bool
+) -> None:
+    other_weights(Path("exp/last.safetensors"))
+    other_weights(Path("exp2/averaged.safetensors"))
+    shutil.copyfile("exp/averaged.safetensors", "exp/copy.safetensors")
+    system = with_pack(experiment[1], checkpoint=packed)
+    system.publication_config.model = {**system.publication_config.model, **model}
+    system.pack_model()
+    assert ("## Results" in (PACK / "README.md").read_text()) == is_shown
+    assert (PACK / "metrics.json").is_file() == is_shown
+    warned = [line for line in caplog.messages if f"publication_config.pack_model.checkpoint is exp/{packed}" in line]
+    assert bool(warned) != is_shown
+
+
+def test_a_benchmark_of_other_weights_is_refused(experiment: Experiment) -> None:
+    other_weights(Path("exp/last.safetensors"))
+    benchmarks = [{"test_set": "test", "dataset": "owner/letters"}]
+    with pytest.raises(ConfigError, match="no wer of the test set test in the results of these weights"):
+        card_of(experiment[1], benchmarks=benchmarks, checkpoint="last.safetensors")
 
 
 @pytest.mark.parametrize("metric", ["mer", "wer_normaliser", "wer_low"])
