@@ -1,40 +1,81 @@
 """Getting a packed model from a Hub into its cache, and saying in a sentence why that failed. `loading` calls it."""
 
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from glob import escape
 from pathlib import Path
 
-from espnet3.errors import ConfigError, Espnet3Error, TryAgain
+from espnet3.errors import ConfigError, DataError, Espnet3Error, TryAgain
 from espnet3.publishing.hub_errors import chain, clean, is_passing
 from espnet3.publishing.repository import endpoint_of, keep_quiet, limit_waiting
+from espnet3.utils.packs import CARD, META, OPTIONAL, SUMS, read_promises
 
 TIMEOUT = 30.0
 """Seconds of one request without an answer."""
 
 
-def download(repo: str, revision: str | None) -> Path:
-    """The folder of a repository's newest state, in the Hub's cache; what is there already is not loaded again.
+def download(repo: str, revision: str | None, onnx: Collection[str] | None = None) -> Path:
+    """The folder of a packed model's newest state, in the Hub's cache; what is there already is not loaded again.
 
+    What the pack promises is loaded first, then what it lists and nothing else, whatever the repository holds besides.
     Where the Hub does not answer, what an earlier download left whole is taken.
+
+    Args:
+        repo: `owner/name`.
+        revision: branch, tag or commit; the main branch where left out.
+        onnx: names of the ONNX models that are needed; all where left out.
 
     Raises:
         ConfigError: huggingface_hub is not installed, there is no such repository or revision, or it is not open to
             the token that is set, or to one who has none.
+        DataError: the repository holds no packed model, or one of a newer version.
         TryAgain: the Hub cannot be reached, or is overloaded.
     """
     keep_quiet()
     try:
-        import huggingface_hub
+        import huggingface_hub  # noqa: F401
     except ImportError:
         raise ConfigError(
             f"{repo} is on a Hub, and huggingface_hub is not installed. Install the extra publish, or give the folder "
             "of a packed model."
         ) from None
-    endpoint = endpoint_of()
+    asked = _Asked(repo, revision, endpoint_of())
+    folder = _snapshot(asked, revision, (META, SUMS))
+    if not (folder / META).is_file():
+        raise DataError(
+            f"{asked.name} of {asked.endpoint} is no packed model: it has no {META}. upload_model puts one there; name "
+            "a repository of that kind."
+        )
+    _, sums = read_promises(folder)
+    left_out = [name for name in sums if name.endswith(OPTIONAL) and onnx is not None and name not in onnx]
+    # The folder's name is the commit's: should the branch move on meanwhile, the files are still those of one state.
+    return _snapshot(asked, folder.name, (META, SUMS, CARD, *(name for name in sums if name not in left_out)))
+
+
+def _snapshot(asked: "_Asked", revision: str | None, names: Iterable[str]) -> Path:
+    """The folder of these files of a repository, with what was downloaded of it before."""
+    import huggingface_hub
+
     limit_waiting(TIMEOUT)
+    patterns = [escape(name) for name in names]
+    get = partial(
+        huggingface_hub.snapshot_download,
+        asked.repo,
+        revision=revision,
+        endpoint=asked.endpoint,
+        allow_patterns=patterns,
+    )
     try:
-        return Path(huggingface_hub.snapshot_download(repo, revision=revision, endpoint=endpoint))
+        try:
+            return Path(get())
+        except TryAgain as error:  # the Hub asks to wait for long
+            with suppress(Exception):
+                return Path(get(local_files_only=True))
+            raise error from None
     except Exception as error:
-        meaning = _meaning(error, _Asked(repo, revision, endpoint))
+        meaning = _meaning(error, asked)
         if meaning is None:
             raise
         raise meaning from None

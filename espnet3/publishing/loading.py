@@ -6,7 +6,7 @@ happens to audio `transcriber`'s.
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,12 +43,14 @@ def load(
     Raises:
         ConfigError: an argument is wrong, what the backend needs is not installed, or the Hub has no such model or does
             not open it.
-        DataError: there is no such folder, or the model is damaged or of a newer version.
+        DataError: there is no such folder, the repository holds no packed model, or the model is damaged or of a newer
+            version.
         TryAgain: the Hub cannot be reached.
     """
     if backend not in BACKENDS:
         raise ConfigError(f"backend: {backend!r} is none of {', '.join(BACKENDS)}.")
-    folder = find_pack(model, revision)
+    torch = backend == "torch" or (backend == "auto" and find_spec("torch") is not None)
+    folder = find_pack(model, revision, () if torch else _needed(backend))
     pack = read_pack(folder, trust_code)
     chosen = _chosen(backend, pack)
     with _own_code(pack):
@@ -56,12 +58,17 @@ def load(
     return SpeechToText(pack.meta, recogniser)
 
 
-def find_pack(model: str | Path, revision: str | None = None) -> Path:
+def find_pack(model: str | Path, revision: str | None = None, onnx: Collection[str] | None = None) -> Path:
     """The folder of a model, downloaded where it is on the Hub.
+
+    Args:
+        model: as in `load`.
+        revision: as in `load`.
+        onnx: names of the ONNX models that are needed; all where left out.
 
     Raises:
         ConfigError: the Hub has no such repository, or does not open it.
-        DataError: there is no such folder, and the name is none of a repository.
+        DataError: there is no such folder, and the name is none of a repository; or of one that holds no packed model.
         TryAgain: the Hub cannot be reached.
     """
     folder = Path(model)
@@ -73,7 +80,11 @@ def find_pack(model: str | Path, revision: str | None = None) -> Path:
         )
     from espnet3.publishing.download import download
 
-    return download(str(model), revision)
+    return download(str(model), revision, onnx)
+
+
+def _needed(backend: str) -> Collection[str] | None:
+    return (_ONNX_FILES[backend],) if backend in _ONNX_FILES else None
 
 
 def _chosen(backend: str, pack: Pack) -> str:

@@ -114,11 +114,8 @@ def read_pack(folder: Path, trust_code: bool = False) -> Pack:
         DataError: the folder is no pack, of a newer version, incomplete, damaged, or holds code that is not trusted, or
             where it is, code that nobody was shown.
     """
-    if not (folder / META).is_file():
-        raise DataError(f"{folder} is no packed model: it has no {META}. pack_model makes one.")
-    meta = _read_meta(folder / META)
+    meta, sums = read_promises(folder)
     _check_strangers(folder)
-    sums = _read_sums(folder / SUMS)
     for name, digest in sums.items():
         _check_file(folder, name, digest)
     if trust_code:
@@ -134,6 +131,17 @@ def read_pack(folder: Path, trust_code: bool = False) -> Pack:
     pack = Pack(folder.absolute(), meta, sums, trust_code)
     pack.config()
     return pack
+
+
+def read_promises(folder: Path) -> tuple[Meta, dict[str, str]]:
+    """What a pack says of itself, and the sha256 of its files by name, before these are looked at.
+
+    Raises:
+        DataError: the folder is no pack, of a newer version, or lists what no pack has.
+    """
+    if not (folder / META).is_file():
+        raise DataError(f"{folder} is no packed model: it has no {META}. pack_model makes one.")
+    return _read_meta(folder / META), _read_sums(folder / SUMS)
 
 
 def read_text(path: Path) -> str:
@@ -186,6 +194,8 @@ def _read_sums(path: Path) -> dict[str, str]:
             raise DataError(
                 f"{path}:{number}: {found[2]!r} leads out of the pack; names are relative and plain. {_CURE}"
             )
+        if name.suffix in _PICKLES:
+            raise _pickle(path.parent / name)
         sums[found[2]] = found[1]
     if not text.endswith("\n"):
         raise DataError(f"{path} is cut short: its last line has no end. {_CURE}")

@@ -1,37 +1,136 @@
 """`espnet3.load` of a name on the Hub: what it says, and with which exit code, when the Hub does not give the model."""
 
+import hashlib
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
 import espnet3
-from espnet3.errors import ConfigError, Espnet3Error, TryAgain
+from espnet3.errors import ConfigError, DataError, Espnet3Error, TryAgain
 from espnet3.publishing.download import download
 from espnet3.publishing.upload import upload
 from espnet3.systems.base.publication_config import Upload
 from espnet3.transcribe import main
 from tests.hub.server import HubServer
 
-FILES = {"README.md": b"A model.\n", "model.safetensors": bytes(range(256)) * 40}
+SETTINGS = "publication_config.upload_model"
+PARTS = {
+    "meta.json": b'{"kind": "espnet3-model", "schema_version": 1, "task": "asr", "system": "ASRSystem", '
+    b'"title": "Notes", "sample_rate": 16000, "espnet3": "1.0"}\n',
+    "model.safetensors": bytes(range(256)) * 40,
+    "model.onnx": b"exact",
+    "model.int8.onnx": b"small",
+    "tokenizer/[a-z]*.json": b"[]",
+}
+"""As much of a pack as a download looks at."""
+
+
+def sums(files: dict[str, bytes]) -> bytes:
+    return "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items()).encode()
+
+
+FILES = {"README.md": b"A model.\n", **PARTS, "SHA256SUMS": sums(PARTS)}
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
 def model(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A private model on the Hub, of which this machine has nothing yet."""
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    for name, content in FILES.items():
-        (tmp_path / "pack" / name).parent.mkdir(exist_ok=True)
-        (tmp_path / "pack" / name).write_bytes(content)
-    upload(tmp_path / "pack", Upload(repo="me/model", endpoint=hub.address), "model", "publication_config.upload_model")
+    folder = write(tmp_path / "pack", FILES)
+    upload(folder, Upload(repo="me/model", endpoint=hub.address), "model", SETTINGS)
     return "me/model"
 
 
 def test_a_model_comes_from_the_hub_once(hub: HubServer, model: str) -> None:
     folder = download(model, None)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
+    assert contents(folder) == FILES
     before = len(hub.asked("GET", "/resolve/"))
     assert download(model, None) == folder
     assert len(hub.asked("GET", "/resolve/")) == before
+
+
+def loaded(hub: HubServer) -> set[str]:
+    """The files that were asked for so far."""
+    return {unquote(each.path.split("/resolve/")[1].partition("/")[2]) for each in hub.asked("GET", "/resolve/")}
+
+
+def test_only_what_the_pack_lists_is_loaded(hub: HubServer, model: str, tmp_path: Path) -> None:
+    others = {"pytorch_model.bin": b"old", "tokenizer/notes.json": b"{}", "tokenizer/[a-z]x.json": b"{}", "z": b"z"}
+    upload(write(tmp_path / "others", others), Upload(repo=model, endpoint=hub.address), "model", SETTINGS)
+    assert contents(download(model, None)) == FILES
+    assert not loaded(hub) & others.keys()
+
+
+ONNX = [
+    pytest.param(None, {"model.onnx", "model.int8.onnx"}, id="all"),
+    pytest.param((), set(), id="none"),
+    pytest.param(("model.int8.onnx",), {"model.int8.onnx"}, id="one"),
+]
+
+
+@pytest.mark.parametrize(("asked", "there"), ONNX)
+def test_onnx_models_are_loaded_where_they_are_needed(
+    hub: HubServer, model: str, asked: tuple[str, ...] | None, there: set[str]
+) -> None:
+    folder = download(model, None, asked)
+    assert {path.name for path in folder.glob("*.onnx")} == there
+    assert contents(download(model, None)) == FILES
+
+
+NO_PACKS = [
+    pytest.param({"meta.json": None}, "me/other of http.* is no packed model: it has no meta.json", id="no meta.json"),
+    pytest.param({"meta.json": b'{"kind": "picture"}'}, "its kind is not espnet3-model", id="another kind"),
+    pytest.param({"meta.json": b'{"kind": "espnet3-model", "schema_version": 9}'}, "Install a newer", id="newer"),
+    pytest.param({"SHA256SUMS": None}, "SHA256SUMS is missing", id="no sums"),
+    pytest.param({"SHA256SUMS": sums({"../x": b""})}, r"'\.\./x' leads out", id="a name that leads out"),
+    pytest.param({"SHA256SUMS": sums({"/etc/passwd": b""})}, "leads out", id="an absolute name"),
+    pytest.param({"SHA256SUMS": sums({"a\\b": b""})}, "leads out", id="a name of Windows"),
+    pytest.param({"SHA256SUMS": sums({"old.bin": b"x"})}, "old.bin is or holds a pickle", id="a pickle that is listed"),
+    pytest.param({"SHA256SUMS": b"*\n"}, "SHA256SUMS:1 is damaged", id="no sums at all"),
+]
+
+
+@pytest.mark.parametrize(("changes", "says"), NO_PACKS)
+def test_what_is_no_pack_of_ours_is_refused_before_it_is_loaded(
+    hub: HubServer, tmp_path: Path, changes: dict[str, bytes | None], says: str
+) -> None:
+    files = {name: content for name, content in (FILES | changes).items() if content is not None}
+    folder = write(tmp_path / "other", files | {"old.bin": b"x"})
+    upload(folder, Upload(repo="me/other", endpoint=hub.address), "model", SETTINGS)
+    with pytest.raises(DataError, match=says):
+        espnet3.load("me/other")
+    assert loaded(hub) <= {"meta.json", "SHA256SUMS"}
+
+
+def test_a_star_among_the_names_loads_no_other_file(hub: HubServer, tmp_path: Path) -> None:
+    folder = write(tmp_path / "other", FILES | {"SHA256SUMS": sums({**PARTS, "*": b"x"}), "old.bin": b"x"})
+    upload(folder, Upload(repo="me/other", endpoint=hub.address), "model", SETTINGS)
+    assert "old.bin" not in contents(download("me/other", None))
+
+
+def test_a_wait_of_a_day_is_told_or_what_is_here_taken(
+    hub: HubServer, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail(f"slept {seconds}"))
+    hub.fail(429, path="/tree/", times=99, headers={"Retry-After": "86400"})
+    with pytest.raises(TryAgain, match="asks to wait 86400 s"):
+        download(model, None)
+    hub.faults.pending.clear()
+    folder = download(model, None)
+    hub.fail(429, times=99, headers={"Retry-After": "86400"})
+    assert download(model, None) == folder
 
 
 def test_a_model_comes_from_the_hub_that_the_environment_names_now(
@@ -39,7 +138,7 @@ def test_a_model_comes_from_the_hub_that_the_environment_names_now(
 ) -> None:
     (tmp_path / "pack/README.md").write_text("Another model.")
     settings = Upload(repo="me/other", endpoint=other_hub.address)
-    upload(tmp_path / "pack", settings, "model", "publication_config.upload_model")
+    upload(tmp_path / "pack", settings, "model", SETTINGS)
     assert (download(model, None) / "README.md").read_bytes() == FILES["README.md"]
     monkeypatch.setenv("HF_ENDPOINT", other_hub.address)
     before = len(hub.requests)

@@ -14,9 +14,13 @@ from espnet3.publishing.download import download
 from espnet3.publishing.upload import upload
 from espnet3.systems.base.publication_config import Upload
 from tests.hub.server import HubServer
+from tests.publishing.test_download import PARTS as NOTES
+from tests.publishing.test_download import sums
 
+LARGE = "model.safetensors"
 KEY = "publication_config.upload_model"
-FILES = {"README.md": b"A model.\n", "model.safetensors": bytes(range(256)) * 800}
+PARTS = {"meta.json": NOTES["meta.json"], LARGE: bytes(range(256)) * 800}
+FILES = {"README.md": b"A model.\n", **PARTS, "SHA256SUMS": sums(PARTS)}
 
 
 @pytest.fixture
@@ -34,7 +38,7 @@ def pack(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 @pytest.fixture
 def storage(hub: HubServer, pack: Path, tmp_path: Path) -> Path:
     """Xet's storage; what the Hub would read in it of the large file, the tests' Hub is told."""
-    path = pack / "model.safetensors"
+    path = pack / LARGE
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     hub.hub.store.xet[sha256] = hf_xet.hash_files([str(path)])[0].hash
     hub.hub.store.large[sha256] = path.read_bytes()
@@ -50,7 +54,7 @@ def test_a_large_file_goes_to_xet_and_comes_back(hub: HubServer, pack: Path, sto
     assert upload(pack, settings, "model", KEY).empty
     folder = download("me/model", None)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
-    assert {request.path.rpartition("/")[2] for request in hub.asked("GET", "/resolve/")} == {"README.md"}
+    assert {request.path.rpartition("/")[2] for request in hub.asked("GET", "/resolve/")} == {*FILES} - {LARGE}
 
 
 def test_a_hub_without_xet_is_told_from_one_that_fails(hub: HubServer, pack: Path) -> None:

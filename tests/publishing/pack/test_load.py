@@ -15,8 +15,11 @@ import espnet3
 from espnet3.errors import ConfigError, DataError
 from espnet3.publishing.pack_model import write_sums
 from espnet3.publishing.transcriber import SpeechToText
+from espnet3.publishing.upload import upload
 from espnet3.systems.asr.system import ASRSystem
+from espnet3.systems.base.publication_config import Upload
 from espnet3.transcribe import main
+from tests.hub.server import HubServer
 from tests.publishing.pack.experiment import tree
 
 Experiment = tuple[Path, ASRSystem]
@@ -215,3 +218,19 @@ def test_the_command_prints_json(experiment: Experiment, capsys: pytest.CaptureF
 def test_the_command_ends_with_the_errors_exit_code(experiment: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["exp/pack", "missing.wav"]) == DataError.exit_code
     assert capsys.readouterr().err == "error: missing.wav does not exist.\n"
+
+
+def test_a_model_of_the_hub_is_loaded_whatever_else_its_repository_holds(
+    hub: HubServer, experiment: Experiment, tmp_path: Path
+) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/pytorch_model.bin").write_bytes(b"a pickle of long ago")
+    for folder in (tmp_path / "old", Path("exp/pack")):
+        upload(folder, Upload(repo="me/model", endpoint=hub.address), "model", "publication_config.upload_model")
+    asked: set[str] = set()
+    for backend, files in (("torch", set()), ("onnx-int8", {"model.int8.onnx"}), ("onnx", {"model.onnx"})):
+        there, here = (espnet3.load(model, backend=backend) for model in ("me/model", "exp/pack"))
+        assert there("data/a0.wav") == here("data/a0.wav")
+        before, asked = asked, {each.path.rpartition("/")[2] for each in hub.asked("GET", "/resolve/")}
+        assert {name for name in asked - before if name.endswith(".onnx")} == files
+    assert "pytorch_model.bin" not in asked
