@@ -84,6 +84,15 @@ class Trainer(Section):
         return decay
 
 
+class InitParam(Section):
+    """Weights to begin with, for fine-tuning."""
+
+    file: str
+    """A safetensors file: another experiment's `averaged.safetensors`, or a pack's `model.safetensors`."""
+    exclude: list[str] = Field(default_factory=list)
+    """Patterns of parameters that begin at random all the same, such as `ctc.*` for other tokens."""
+
+
 class TrainingConfig(DataConfig):
     """`training_config`: create_dataset, collect_stats, train and pack_model read it, other slots inherit its paths."""
 
@@ -110,6 +119,9 @@ class TrainingConfig(DataConfig):
     preprocessor: Target
     """A sample to the arrays that the model takes; is given `features`, the augmentations and what its System adds."""
     model: Target
+    init_param: InitParam | None = None
+    freeze_param: list[str] = Field(default_factory=list)
+    """Patterns of parameters that are not trained, such as `subsampling.*`."""
     optimizer: Target
     scheduler: Target | None = None
     dataloader: Dataloader = Field(default_factory=Dataloader)

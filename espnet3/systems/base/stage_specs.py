@@ -61,6 +61,7 @@ STAGE_SPECS: Mapping[str, StageSpec] = {
             *TRAINING_MANIFESTS,
             "{training_config.stats_dir}/train/feats_stats.npz",
             "{training_config.augment.*.files.*}",
+            "{training_config.init_param.file}",
         ),
         outputs=("{training_config.exp_dir}/config.yaml", "{training_config.exp_dir}/averaged.safetensors"),
     ),

@@ -29,6 +29,7 @@ from espnet3.components.training.reports import Report
 from espnet3.components.training.state import TrainingState
 from espnet3.errors import ConfigError, DataError, TryAgain
 from espnet3.systems.base.config import TrainingConfig
+from espnet3.systems.base.initial_weights import freeze, load_initial
 from espnet3.utils.build import build, prepare
 
 log = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ def build_part(node: Any, key: str) -> Any:
 
 
 def build_model(settings: TrainingConfig, preprocessor: ModelPreprocessor) -> nn.Module:
-    """The model, with the statistics of the training data in its normalisation."""
+    """The model, with the statistics of the training data in its normalisation unless it begins with other weights."""
     model = build(settings.model, "training_config.model", **preprocessor.model_args())
     assert isinstance(model, nn.Module)
     normalize = getattr(model, "normalize", None)
@@ -144,6 +145,9 @@ def build_model(settings: TrainingConfig, preprocessor: ModelPreprocessor) -> nn
             normalize.set_statistics(stats.mean, stats.std)
         except ValueError as error:
             raise DataError(f"{settings.stats_dir}: {error}") from error
+    if settings.init_param is not None:
+        load_initial(model, settings.init_param)
+    freeze(model, settings.freeze_param)
     log.info("%s has %.2f million parameters.", type(model).__name__, sum(p.numel() for p in model.parameters()) / 1e6)
     return model
 
