@@ -6,15 +6,22 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from espnet3 import errors
 from espnet3.systems.asr.system import ASRSystem
+from espnet3.systems.base.config import TrainingConfig
 from espnet3.utils.stages_utils import stages_of
 from stages._environment import VARIABLES
 from tests.readmes import lines_of, type_lines
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+READMES = [
+    ROOT / "README.md",
+    *ROOT.glob("*/README.md"),
+    *ROOT.glob("egs3/*/*/README.md"),
+]
 
 
 def rows(header: str) -> list[str]:
@@ -42,6 +49,23 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
 def test_the_stages_are_those_of_the_asr_system() -> None:
     named = {stage for cell in rows("stage") for stage in re.findall(r"`(\w+)`", cell)}
     assert named == set(stages_of(ASRSystem))
+
+
+def test_the_settings_of_a_training_are_taken() -> None:
+    table = README.partition("| to | in `conf/training.yaml` |")[2].partition("\n\n")[0]
+    shown = re.findall(r"\| `([^`]+)`[^|]*\|$", table, re.MULTILINE)
+    assert len(shown) == len(table.splitlines()[2:])
+    config = yaml.safe_load((ROOT / "egs3" / "digits" / "asr" / "conf" / "training.yaml").read_text(encoding="utf-8"))
+    for text in shown:
+        TrainingConfig.model_validate(config | yaml.safe_load(text))
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_who_types_python_is_told_which(readme: Path) -> None:
+    text = readme.read_text(encoding="utf-8")
+    first = re.search(r"^\(?(cd \S+ && )?python |`python ", text, re.MULTILINE)
+    if first is not None:
+        assert "source .venv/bin/activate" in text[: first.start()]
 
 
 def test_the_variables_are_those_of_the_stages() -> None:
