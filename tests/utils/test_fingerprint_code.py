@@ -50,7 +50,6 @@ def test_data_come_through_the_dataset_module(stage: str) -> None:
         ("src", set()),
         (3, set()),
     ],
-    ids=str,
 )
 def test_settings_name_what_they_depend_on(value: Any, expected: set[str]) -> None:
     assert files_of("pack_model", {"publication_config.x": value}) == expected
