@@ -28,8 +28,8 @@ ENGINES = {"onnx": "ONNX Runtime", "onnx-int8": "ONNX Runtime, 8 bits"}
 LARGEST_SAMPLE = 48_000 * 2 * 4
 """Bytes of a second of audio at 48 kHz, in two channels of 32 bits."""
 HEADER_BYTES = 1 << 20
-KEPT_SECONDS = 3600
-"""How long an uploaded recording stays on the server's disk."""
+KEPT_SECONDS, SWEPT_SECONDS = 3600, 300
+"""How long an uploaded recording stays on the server's disk at most, and how often those that are due are deleted."""
 WAITING = 16
 """Recordings that may wait; further visitors are told to come back."""
 GRACE_SECONDS = 5
@@ -138,7 +138,9 @@ def make_page(settings: DemoSettings, folder: Path, listener: Listener) -> "Bloc
         return heard.text, heard.timing, heard.details
 
     page: Blocks = gradio.Blocks(
-        title=settings.title, analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)
+        title=settings.title,
+        analytics_enabled=False,
+        delete_cache=(SWEPT_SECONDS, KEPT_SECONDS - SWEPT_SECONDS),  # how often, and from which age on
     )
     with page:
         gradio.Markdown(f"# {settings.title}\n\n{settings.description}")

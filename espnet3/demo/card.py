@@ -50,7 +50,7 @@ def card(asked: PackDemo, model: Meta, gradio: str, repo: str | None) -> str:
 
 The model is {where}: what it was trained on, how well it recognises, and what it is not for is written there. It runs
 on ONNX Runtime without torch. Audio of at most {asked.max_seconds:g} seconds is taken, at any sample rate; what was
-uploaded is deleted after an hour.
+uploaded is deleted within an hour.
 
 Run it yourself, with Python {PYTHON} or newer:
 
