@@ -37,14 +37,14 @@ SLOT = "publication_config"
 PACKAGE = Path(espnet3.__file__).parent
 _OF_PACKAGE = (".py", ".html", "py.typed", REQUIREMENTS)
 """Endings and names of what the package consists of."""
-APP = '''"""The entry of a Space: serves this folder."""
+APP = '''"""The entry of a Space: serves this folder. Takes --host and --port."""
 
 import sys
 from pathlib import Path
 
 from espnet3.demo.app import main
 
-sys.exit(main([str(Path(__file__).parent), "--host", "0.0.0.0"]))
+sys.exit(main([str(Path(__file__).parent), "--host", "0.0.0.0", *sys.argv[1:]]))
 '''
 
 

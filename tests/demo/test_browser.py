@@ -1,23 +1,19 @@
 """The demo in a real browser: choose a file, read the transcript."""
 
 import os
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
 import espnet3
-from espnet3.demo.settings import HEALTH_PATH
 from images import sandbox
 from images.catalog import ROOT, Variant, version
 from images.engine import NAMES, Engine, works
 from tests.demo.browser import Browser, browsing, missing
+from tests.demo.serving import free_port, serving
 from tests.hub.guard import loopback_only
 
 pytestmark = [
@@ -40,11 +36,6 @@ def container_engine() -> Engine | None:
     return next((engine for engine in engines if engine.has(IMAGE)), None)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def server(demo: Path) -> Iterator[str]:
     """The demo's own process, started as a Space and the image start it, and stopped as they stop it."""
@@ -52,26 +43,6 @@ def server(demo: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "espnet3.demo.app", str(demo), "--port", str(port)]
     with loopback_only(environment), serving(command, demo, port, environment) as address:
         yield address
-
-
-@contextmanager
-def serving(command: list[str], folder: Path, port: int, environment: dict[str, str] | None = None) -> Iterator[str]:
-    """The address of a server that runs while the block does."""
-    process = subprocess.Popen(command, cwd=folder, env=environment)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            assert process.poll() is None, "the server ended"
-            try:
-                with urlopen(address + HEALTH_PATH, timeout=5) as answer:
-                    assert answer.status == 200
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 @pytest.fixture(scope="module")

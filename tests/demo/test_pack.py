@@ -1,6 +1,7 @@
 """pack_demo and upload_demo: what is in a demo, that nothing is lost, and the way to a Space and back."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,8 @@ from espnet3.publishing.repository import Repository
 from espnet3.systems.base.system import BaseSystem
 from espnet3.utils.publish_utils import upload_model
 from espnet3.utils.stages_utils import run_stages
+from tests.demo.serving import free_port, serving
+from tests.hub.guard import loopback_only
 from tests.hub.server import HubServer
 
 Configs = Callable[..., DictConfig]
@@ -128,6 +131,32 @@ def test_the_server_needs_no_torch(demo: Path) -> None:
     assert done.stdout.strip() == "made", done.stderr
 
 
+def test_a_recording_is_deleted_as_soon_as_the_card_promises(demo: Path) -> None:
+    code = "from espnet3.demo.app import make_page, open_demo; print(*make_page(*open_demo('.')).delete_cache)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=demo, capture_output=True, text=True, check=True)
+    often, age = map(int, done.stdout.split())
+    assert "deleted within an hour" in (demo / "README.md").read_text()
+    assert often + age <= 3600  # one that is a second too young has to wait for the next time
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def space_hears(folder: Path, recordings: list[str]) -> list[str]:
+    """What a Space of these files, which its own app.py serves, makes of recordings."""
+    from gradio_client import Client, handle_file  # type: ignore[import-untyped]
+
+    port, environment = free_port(), dict(os.environ, HF_HUB_DISABLE_TELEMETRY="1")
+    command = [sys.executable, "app.py", "--host", "127.0.0.1", "--port", str(port)]
+    with loopback_only(environment), serving(command, folder, port, environment) as address:
+        client = Client(address, verbose=False, analytics_enabled=False)
+        return [client.predict(handle_file(each), api_name="/transcribe")[0] for each in recordings]
+
+
 def test_model_and_space_go_to_the_hub_and_back_and_hear_the_same(
     hub: HubServer, demo: Path, config: Configs, tmp_path: Path
 ) -> None:
@@ -146,6 +175,9 @@ def test_model_and_space_go_to_the_hub_and_back_and_hear_the_same(
     recordings = [str(path) for path in sorted((demo / "examples").iterdir())]
     assert there(recordings) == here(recordings)
     assert any(there(recordings))
+    assert space_hears(write(tmp_path / "space", hub.contents("me/notes-demo", "space")), recordings) == here(
+        recordings
+    )
     logs = "".join(path.read_text() for path in (tmp_path / "exp").glob("*.log"))
     assert logs.count("already holds it all") == 2
     assert "hf_writer" not in logs
