@@ -58,7 +58,7 @@ def pack_demo(publication_config: DictConfig) -> None:
     """
     settings = read_config(PublicationConfig, publication_config, SLOT)
     asked = _asked(settings)
-    pack = read_pack(Path(settings.pack_model.pack_dir))
+    pack = read_pack(Path(settings.pack_model.pack_dir), builds_model=False)
     backend = best_backend(pack.dir)
     if backend is None:
         raise ConfigError(
@@ -112,7 +112,7 @@ def upload_demo(publication_config: DictConfig) -> None:
 
 def _members(folder: Path) -> set[str]:
     """Names of all that pack_demo writes."""
-    model = {f"{MODEL}/{name}" for name in read_pack(folder / MODEL).members}
+    model = {f"{MODEL}/{name}" for name in read_pack(folder / MODEL, builds_model=False).members}
     package = {f"{PACKAGE.name}/{path.relative_to(PACKAGE).as_posix()}" for path in _package_files()}
     return {SETTINGS, "app.py", CARD, REQUIREMENTS, *read_settings(folder).examples, *model, *package}
 

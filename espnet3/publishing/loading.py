@@ -51,7 +51,7 @@ def load(
         raise ConfigError(f"backend: {backend!r} is none of {', '.join(BACKENDS)}.")
     torch = backend == "torch" or (backend == "auto" and find_spec("torch") is not None)
     folder = find_pack(model, revision, () if torch else _needed(backend))
-    pack = read_pack(folder, trust_code)
+    pack = read_pack(folder, trust_code, builds_model=torch)
     chosen = _chosen(backend, pack)
     with _own_code(pack):
         recogniser = _build(pack, chosen, device)

@@ -6,6 +6,7 @@ pack's own.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -45,14 +46,27 @@ _OWN_CODE = ("src.",)
 Place = tuple[str, ...]
 
 
-def checked_config(text: str, path: Path, files: Mapping[str, Path], trust_code: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class OwnCode:
+    """Where a config may name the recipe's own classes (`src.…`)."""
+
+    everywhere: bool = False
+    in_model: bool = False
+    """As what the model is, which an ONNX copy of it does not build."""
+
+    def may_be(self, place: Place) -> bool:
+        """Whether the `_target_` at a place may be one of them."""
+        return self.everywhere or (self.in_model and place[0] == "model")
+
+
+def checked_config(text: str, path: Path, files: Mapping[str, Path], own_code: OwnCode) -> dict[str, Any]:
     """The config, with the names of the pack's files made absolute.
 
     Args:
         text: YAML.
         path: its file, for messages.
         files: the pack's files by name.
-        trust_code: whether it may name the recipe's own classes (`src.…`).
+        own_code: where it may name the recipe's own classes.
 
     Raises:
         DataError: it is malformed, or asks for what no pack may.
@@ -60,7 +74,7 @@ def checked_config(text: str, path: Path, files: Mapping[str, Path], trust_code:
     content = plain_yaml(text, path)
     if not isinstance(content, dict) or any(not isinstance(content.get(part), dict) for part in PARTS):
         raise DataError(f"{path} is damaged: it should have the sections {', '.join(PARTS)}.")
-    for place, fault in _faults(content, files, trust_code, ()):
+    for place, fault in _faults(content, files, own_code, ()):
         raise DataError(f"{path}: {'.'.join(place)} {fault}")
     absolute = _absolute(content, files)
     assert isinstance(absolute, dict)
@@ -97,16 +111,16 @@ class _Plain(yaml.SafeLoader):
         return super().construct_scalar(node)
 
 
-def _faults(node: Any, files: Mapping[str, Path], trust_code: bool, place: Place) -> Iterator[tuple[Place, str]]:
+def _faults(node: Any, files: Mapping[str, Path], own_code: OwnCode, place: Place) -> Iterator[tuple[Place, str]]:
     if len(place) > DEEPEST:
         yield place[:3], "is nested deeper than any config."
     elif isinstance(node, dict):
         for key, value in node.items():
-            yield from _key_faults(key, value, files, trust_code, place)
-            yield from _faults(value, files, trust_code, (*place, str(key)))
+            yield from _key_faults(key, value, files, own_code, place)
+            yield from _faults(value, files, own_code, (*place, str(key)))
     elif isinstance(node, list):
         for number, value in enumerate(node):
-            yield from _faults(value, files, trust_code, (*place, str(number)))
+            yield from _faults(value, files, own_code, (*place, str(number)))
     elif isinstance(node, str) and "${" in node:
         yield place, f"is {node!r}; a pack has no interpolations, which could read this machine's environment."
     elif isinstance(node, str) and (PurePosixPath(node).is_absolute() or ".." in node.replace("\\", "/").split("/")):
@@ -114,12 +128,16 @@ def _faults(node: Any, files: Mapping[str, Path], trust_code: bool, place: Place
 
 
 def _key_faults(
-    key: Any, value: Any, files: Mapping[str, Path], trust_code: bool, place: Place
+    key: Any, value: Any, files: Mapping[str, Path], own_code: OwnCode, place: Place
 ) -> Iterator[tuple[Place, str]]:
     where = (*place, str(key))
     if not isinstance(key, str) or (key.startswith("_") and key != "_target_"):
         yield where, "is a key that no pack has; only _target_ begins with an underscore."
-    elif key == "_target_" and str(value) not in ALLOWED and not (trust_code and str(value).startswith(_OWN_CODE)):
+    elif (
+        key == "_target_"
+        and str(value) not in ALLOWED
+        and not (own_code.may_be(where) and str(value).startswith(_OWN_CODE))
+    ):
         yield where, f"is {value!r}, which a pack may not build; it may name espnet3's own: {', '.join(_short())}."
     elif key in _FILE_KEYS and isinstance(value, str) and value not in files:
         yield where, f"is {value!r}, which is no file of the pack."

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from espnet3.errors import ConfigError, DataError
 from espnet3.utils.files import is_mark, sha256
-from espnet3.utils.pack_config import checked_config
+from espnet3.utils.pack_config import OwnCode, checked_config
 
 SCHEMA_VERSION = 1
 KIND = "espnet3-model"
@@ -65,10 +65,13 @@ class Pack:
     sums: Mapping[str, str]
     """sha256 by file."""
     trust_code: bool = False
+    builds_model: bool = True
+    """Whether the torch model is wanted; its ONNX copies need none of the recipe's code for it."""
 
     def config(self) -> dict[str, Any]:
         """`inference.yaml`, with the pack's own files by absolute paths."""
-        return checked_config(self._text(CONFIG), self.dir / CONFIG, self._files, self.trust_code)
+        own_code = OwnCode(everywhere=self.trust_code, in_model=self.trust_code or not self.builds_model)
+        return checked_config(self._text(CONFIG), self.dir / CONFIG, self._files, own_code)
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -107,8 +110,13 @@ def refuse_foreign(folder: Path, proof: str, kind: str, key: str) -> None:
         )
 
 
-def read_pack(folder: Path, trust_code: bool = False) -> Pack:
+def read_pack(folder: Path, trust_code: bool = False, *, builds_model: bool = True) -> Pack:
     """Check a pack, all but what is behind its weights.
+
+    Args:
+        folder: of the pack.
+        trust_code: whether the recipe's own code in it may run.
+        builds_model: whether the torch model is wanted, and not one of its ONNX copies.
 
     Raises:
         DataError: the folder is no pack, of a newer version, incomplete, damaged, or holds code that is not trusted, or
@@ -123,12 +131,12 @@ def read_pack(folder: Path, trust_code: bool = False) -> Pack:
     if lacking := [name for name in REQUIRED if name not in sums]:
         raise DataError(f"{folder / SUMS} does not list {', '.join(lacking)}, which every pack has. {_CURE}")
     _check_header(folder / WEIGHTS)
-    if meta.code and not trust_code:
+    if meta.code and not trust_code and builds_model:
         raise DataError(
             f"{folder} needs its recipe's own code ({', '.join(meta.code)}), which would run on this machine. Read it; "
-            "where you trust it, load with trust_code=True."
+            "where you trust it, load with trust_code=True. Its ONNX models, where it has any, need no code."
         )
-    pack = Pack(folder.absolute(), meta, sums, trust_code)
+    pack = Pack(folder.absolute(), meta, sums, trust_code, builds_model)
     pack.config()
     return pack
 

@@ -101,7 +101,7 @@ class OnnxRecogniser:
     def __init__(self, pack_dir: str, decoder: Decoder, variant: str = "int8", num_threads: int = 1) -> None:
         if variant not in VARIANTS:
             raise ConfigError(f"inference_config.model.variant: {variant!r} is none of {', '.join(VARIANTS)}.")
-        pack = read_pack(Path(pack_dir))
+        pack = read_pack(Path(pack_dir), builds_model=False)
         self._take(build_preprocessor(pack.config()), decoder, OnnxModel(pack.file(VARIANTS[variant]), num_threads))
 
     @classmethod

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 import espnet3
 from espnet3.components.data.scp import read_scp
 from espnet3.errors import ConfigError, DataError
+from espnet3.publishing.pack_model import write_sums
 from espnet3.systems.asr.system import ASRSystem
 from espnet3.utils.recipe import activated
 from tests.publishing.pack.experiment import BILSTM, make_experiment, tree, with_pack
@@ -70,6 +71,30 @@ def test_a_stranger_loads_it_where_the_code_is_trusted(own: tuple[Path, ASRSyste
     assert [model(f"data/a{number}.wav") for number in range(3)] == [
         *read_scp(Path("exp/greedy/test/hyp.scp")).values()
     ]
+
+
+def test_its_onnx_copies_need_no_code(own: tuple[Path, ASRSystem], tmp_path: Path) -> None:
+    system = with_pack(own[1], code=CODE, onnx={"export": True})
+    system.publication_config.pack_demo = {"pack_dir": "exp/demo"}
+    system.pack_model()
+    system.pack_demo()
+    shutil.copytree("exp/demo/model", tmp_path / "pack")
+    with activated(tmp_path):
+        model = espnet3.load(tmp_path / "pack", backend="onnx")
+    assert [model(f"data/a{number}.wav") for number in range(3)] == [
+        *read_scp(Path("exp/greedy/test/hyp.scp")).values()
+    ]
+
+
+def test_code_of_other_parts_is_needed_by_onnx_too(own: tuple[Path, ASRSystem]) -> None:
+    with_pack(own[1], code=CODE, onnx={"export": True}).pack_model()
+    config = (PACK / "inference.yaml").read_text()
+    target = "espnet3.systems.asr.preprocessor.SpeechTextPreprocessor"
+    assert target in config
+    (PACK / "inference.yaml").write_text(config.replace(target, "src.model.Own"))
+    write_sums(PACK)
+    with pytest.raises(DataError, match=r"preprocessor\._target_ is 'src\.model\.Own', which a pack may not build"):
+        espnet3.load(PACK, backend="onnx")
 
 
 LEFT_BEHIND = [
