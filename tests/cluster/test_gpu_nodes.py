@@ -47,16 +47,28 @@ def taints(tolerations: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.fixture(params=PROFILES)
+def profile(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def nodes(chart: Cluster, request: pytest.FixtureRequest) -> Iterator[dict[str, dict[str, Any]]]:
+def pods(profile: str, tmp_path: Path) -> dict[str, dict[str, Any]]:
+    """By stage; made before the nodes, which nobody sees alive and which are given up after 50 s."""
+    recipe = Digits.new(tmp_path / "digits" / "asr")
+    return {stage: pod_of_stage(recipe, stage, profile) for stage in ("train", "collect_stats", "measure")}
+
+
+@pytest.fixture
+def nodes(chart: Cluster, profile: str, pods: dict[str, dict[str, Any]]) -> Iterator[None]:
     """Hand-made nodes of a profile's pools, ready; gone after the test."""
     if not chart.own:
         pytest.skip("nodes are made by hand in our own cluster only")
-    made = {f"{request.param}-{name}": node for name, node in nodes_of(request.param).items()}
+    made = {f"{profile}-{name}": node for name, node in nodes_of(profile).items()}
     try:
         for name, node in made.items():
             make(chart, name, node)
-        yield made
+        yield
     finally:
         chart.kubectl("delete", "node", *made)
 
@@ -81,12 +93,10 @@ def initial_taints(cluster: Cluster, name: str, node: dict[str, Any]) -> list[st
     return [taint["key"] for taint in spec.get("taints", []) if taint["key"] not in own]
 
 
-@pytest.mark.parametrize(("profile", "nodes"), [(name, name) for name in PROFILES], indirect=["nodes"], ids=PROFILES)
+@pytest.mark.usefixtures("nodes")
 def test_training_goes_to_a_gpu_node_and_the_rest_does_not(
-    chart: Cluster, profile: str, nodes: dict[str, dict[str, Any]], tmp_path: Path
+    chart: Cluster, profile: str, pods: dict[str, dict[str, Any]]
 ) -> None:
-    recipe = Digits.new(tmp_path / "digits" / "asr")
-    pods = {stage: pod_of_stage(recipe, stage, profile) for stage in ("train", "collect_stats", "measure")}
     try:
         chart.apply(*pods.values())
         where = {
