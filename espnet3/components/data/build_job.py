@@ -82,7 +82,7 @@ class BuildJob:
             changed = [path for path, content in self.files.items() if files.get(path) != content]
         except FileNotFoundError:
             return True
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, TypeError):  # no JSON, or something else than what `_record` writes
             return False
         return not changed and bool(record == {"finished": True, "fingerprint": self.fingerprint})
 
