@@ -4,6 +4,7 @@ The nodes are made by hand (label, taint, capacity): a scheduler cannot tell, an
 """
 
 import json
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,17 +61,20 @@ def pods(profile: str, tmp_path: Path) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture
-def nodes(chart: Cluster, profile: str, pods: dict[str, dict[str, Any]]) -> Iterator[None]:
-    """Hand-made nodes of a profile's pools, ready; gone after the test."""
+def nodes(chart: Cluster, profile: str, pods: dict[str, dict[str, Any]]) -> Iterator[dict[str, str]]:
+    """Names of hand-made nodes of a profile's pools, ready; gone after the test.
+
+    They are new ones: the controllers remember when they last heard of a node of that name, also of one that is gone.
+    """
     if not chart.own:
         pytest.skip("nodes are made by hand in our own cluster only")
-    made = {f"{profile}-{name}": node for name, node in nodes_of(profile).items()}
+    names = {kind: f"{profile}-{kind}-{secrets.token_hex(3)}" for kind in nodes_of(profile)}
     try:
-        for name, node in made.items():
-            make(chart, name, node)
-        yield
+        for kind, node in nodes_of(profile).items():
+            make(chart, names[kind], node)
+        yield names
     finally:
-        chart.kubectl("delete", "node", *made)
+        chart.kubectl("delete", "node", *names.values())
 
 
 def make(cluster: Cluster, name: str, node: dict[str, Any]) -> None:
@@ -93,9 +97,8 @@ def initial_taints(cluster: Cluster, name: str, node: dict[str, Any]) -> list[st
     return [taint["key"] for taint in spec.get("taints", []) if taint["key"] not in own]
 
 
-@pytest.mark.usefixtures("nodes")
 def test_training_goes_to_a_gpu_node_and_the_rest_does_not(
-    chart: Cluster, profile: str, pods: dict[str, dict[str, Any]]
+    chart: Cluster, nodes: dict[str, str], pods: dict[str, dict[str, Any]]
 ) -> None:
     try:
         chart.apply(*pods.values())
@@ -105,6 +108,6 @@ def test_training_goes_to_a_gpu_node_and_the_rest_does_not(
         }
     finally:
         remove_pods(chart)
-    gpu = {f"{profile}-gpu-spot", f"{profile}-gpu"}
+    gpu = {nodes["gpu-spot"], nodes["gpu"]}
     assert where["train"] in gpu
     assert {where["collect_stats"], where["measure"]}.isdisjoint(gpu)
