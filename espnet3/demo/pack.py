@@ -95,7 +95,7 @@ def upload_demo(publication_config: DictConfig) -> None:
         TryAgain: the Hub cannot be reached, is overloaded, or somebody else changed the Space.
     """
     from espnet3.publishing.difference import local_files, refuse_strays
-    from espnet3.publishing.upload import refuse_private_members, upload
+    from espnet3.publishing.upload import upload
 
     settings = read_config(PublicationConfig, publication_config, SLOT)
     folder = Path(_asked(settings).pack_dir)
@@ -106,7 +106,7 @@ def upload_demo(publication_config: DictConfig) -> None:
     present = [name for name in local_files(folder) if "__pycache__" not in name.split("/")]
     refuse_strays(present, members, str(folder), "pack_demo")
     if settings.upload_demo.repo is not None:
-        refuse_private_members(folder, members, leave_out=PACKAGE.name)
+        refuse_private(folder, leave_out=PACKAGE.name, members=members)
     upload(folder, settings.upload_demo, "space", f"{SLOT}.upload_demo", members)
 
 

@@ -103,11 +103,17 @@ def _own_code(pack: Pack) -> Iterator[None]:
     if not (pack.meta.code and pack.trust_code):
         yield
         return
+    with without_bytecode(), activated(pack.dir):
+        yield
+
+
+@contextmanager
+def without_bytecode() -> Iterator[None]:
+    """That of a pack's own code would lie beside it, in nobody's sums, and hold this machine's paths and times."""
     before = sys.dont_write_bytecode
-    sys.dont_write_bytecode = True  # it would lie beside the code, and be in nobody's sums
+    sys.dont_write_bytecode = True
     try:
-        with activated(pack.dir):
-            yield
+        yield
     finally:
         sys.dont_write_bytecode = before
 

@@ -7,7 +7,7 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,17 +100,19 @@ class _Known(NamedTuple):
     """Of the language, too: alone it tells nothing."""
 
 
-def refuse_private(folder: Path, leave_out: str = "") -> None:
-    """Look through every file of a folder.
+def refuse_private(folder: Path, leave_out: str = "", members: Collection[str] | None = None) -> None:
+    """Look through every file of a folder, or those of its files that are `members`.
 
     Args:
         folder: what is about to be published.
         leave_out: the name of a folder in it that holds nothing of this machine.
+        members: names of the files that are published; all where left out.
 
     Raises:
         ConfigError: something private is there; names file and line, and secrets without their value.
     """
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    paths = folder.rglob("*") if members is None else (folder / name for name in members)
+    files = [path for path in sorted(paths) if path.is_file()]
     files = [path for path in files if path.relative_to(folder).parts[0] != leave_out]
     known = _all_known()
     found = [finding for path in files for finding in _findings(path, str(path.relative_to(folder)), known)]

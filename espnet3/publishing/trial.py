@@ -5,9 +5,7 @@ written untried, and its card says nothing of an example.
 """
 
 import logging
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,25 +15,15 @@ from espnet3.components.data.dataset import Sample
 from espnet3.components.data.dataset_reference import load_test_sets
 from espnet3.errors import ConfigError, DataError
 from espnet3.parallel.threads import limit_threads, threads_each
-from espnet3.publishing.loading import load
+from espnet3.publishing.hub_errors import chain
+from espnet3.publishing.loading import load, without_bytecode
 from espnet3.publishing.transcriber import SpeechToText
 from espnet3.systems.base.config import Dataset, PublicationConfig
 
 log = logging.getLogger(__name__)
 
 
-@contextmanager
-def _without_bytecode() -> Iterator[None]:
-    """Importing a pack's own code would leave files in it that hold this machine's paths and times."""
-    before = sys.dont_write_bytecode
-    sys.dont_write_bytecode = True
-    try:
-        yield
-    finally:
-        sys.dont_write_bytecode = before
-
-
-@_without_bytecode()
+@without_bytecode()
 def try_pack(settings: PublicationConfig, training: Mapping[str, Any], pack: Path) -> dict[str, Any]:
     """Export what is asked for, and transcribe with the pack as a stranger would.
 
@@ -81,14 +69,10 @@ def _load(settings: PublicationConfig, pack: Path) -> SpeechToText:
         raise
 
 
-def _lacking_module(error: BaseException | None) -> str | None:
+def _lacking_module(error: BaseException) -> str | None:
     """The recipe's own module for lack of which something failed."""
-    while error is not None:
-        name = error.name if isinstance(error, ModuleNotFoundError) else None
-        if name and name.partition(".")[0] == "src":
-            return name
-        error = error.__cause__ or error.__context__
-    return None
+    names = (each.name for each in chain(error) if isinstance(each, ModuleNotFoundError))
+    return next((name for name in names if name and name.partition(".")[0] == "src"), None)
 
 
 def _as_on_the_card(model: SpeechToText, sample: Sample) -> str:

@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Collection
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from omegaconf import DictConfig
 
@@ -33,21 +32,8 @@ def upload_model(config: DictConfig) -> None:
     pack = read_pack(Path(settings.pack_model.pack_dir), trust_code=True)
     refuse_strays(local_files(pack.dir), pack.members, str(pack.dir), "pack_model")
     if settings.upload_model.repo is not None:
-        refuse_private_members(pack.dir, pack.members)
+        refuse_private(pack.dir, members=pack.members)  # again: the card may have been edited since
     upload(pack.dir, settings.upload_model, "model", "publication_config.upload_model", pack.members)
-
-
-def refuse_private_members(folder: Path, members: Collection[str], leave_out: str = "") -> None:
-    """Look again through what is about to be uploaded, and nothing else: the card may have been edited since.
-
-    Raises:
-        ConfigError: something private is there.
-    """
-    with TemporaryDirectory() as view:
-        for name in members:
-            (Path(view) / name).parent.mkdir(parents=True, exist_ok=True)
-            (Path(view) / name).symlink_to((folder / name).absolute())
-        refuse_private(Path(view), leave_out)
 
 
 def upload(folder: Path, settings: Upload, kind: Kind, key: str, members: Collection[str] | None = None) -> Difference:
