@@ -99,7 +99,7 @@ def as_plain(config: DictConfig) -> dict[str, Any]:
 
 def frozen_copy(plain: Any) -> DictConfig:
     """A config of plain values in which `${` stands for itself: nothing in it is resolved again."""
-    return OmegaConf.create(_replaced(copy.deepcopy(plain), _escape))  # type: ignore[no-any-return]
+    return OmegaConf.create(replace_texts(copy.deepcopy(plain), _escape))  # type: ignore[no-any-return]
 
 
 def _merge(layers: list[Layer], path: Path) -> DictConfig:
@@ -113,7 +113,7 @@ def _merge(layers: list[Layer], path: Path) -> DictConfig:
         except OmegaConfBaseException as error:
             raise ConfigError(f"{layer.path} cannot be merged: {str(error).splitlines()[0]}.") from None
     plain = OmegaConf.to_container(merged, resolve=False)
-    return OmegaConf.create(_replaced(plain, lambda text: text.replace("${self_name:}", path.stem)))  # type: ignore[no-any-return]
+    return OmegaConf.create(replace_texts(plain, lambda text: text.replace("${self_name:}", path.stem)))  # type: ignore[no-any-return]
 
 
 def _in_order(paths: Mapping[str, Any]) -> list[str]:
@@ -155,9 +155,10 @@ def _escape(text: str) -> str:
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
 
 
-def _replaced(node: Any, replace: Callable[[str], str]) -> Any:
+def replace_texts(node: Any, replace: Callable[[str], str]) -> Any:
+    """Plain config values with every text in them replaced."""
     if isinstance(node, dict):
-        return {key: _replaced(value, replace) for key, value in node.items()}
+        return {key: replace_texts(value, replace) for key, value in node.items()}
     if isinstance(node, list):
-        return [_replaced(value, replace) for value in node]
+        return [replace_texts(value, replace) for value in node]
     return replace(node) if isinstance(node, str) else node

@@ -8,14 +8,16 @@ only training reads, stay where they are.
 import inspect
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from espnet3.components.training.record import KEPT
 from espnet3.errors import DataError
 from espnet3.utils.build import prepare
+from espnet3.utils.config_utils import replace_texts
 from espnet3.utils.files import remove, replacing_dir
+from espnet3.utils.named_files import strings
 
 OF_TRAINING = ("augment", "feature_augment")
 """Parts of a preprocessor that nothing but training uses."""
@@ -63,13 +65,13 @@ def locate_files(config: Mapping[str, Any], exp_dir: Path) -> dict[str, Any]:
             )
         return str(path)
 
-    return {key: _mapped(node, located) for key, node in config.items()}
+    return {key: replace_texts(node, located) for key, node in config.items()}
 
 
 def _targets(node: Any, folder: Path) -> dict[str, Path]:
     """For each text in `node` that names a file, where in the folder of kept files its copy goes."""
     targets: dict[str, Path] = {}
-    for text in _texts(node):
+    for text in strings(node):
         if text not in targets and _is_file(text):
             target = folder / Path(text).name
             targets[text] = folder / f"{len(targets)}-{target.name}" if target in targets.values() else target
@@ -78,7 +80,7 @@ def _targets(node: Any, folder: Path) -> dict[str, Path]:
 
 def _is_file(text: str) -> bool:
     # A word such as `bpe` is a setting, even where a file of that name lies about.
-    if not re.search(r"[./]", text) or "\0" in text:
+    if not re.search(r"[./]", text):
         return False
     try:
         return Path(text).is_file()
@@ -86,21 +88,5 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def _texts(node: Any) -> Iterator[str]:
-    if isinstance(node, dict | list):
-        for child in node.values() if isinstance(node, dict) else node:
-            yield from _texts(child)
-    elif isinstance(node, str):
-        yield node
-
-
 def _renamed(node: Any, names: Mapping[str, str]) -> Any:
-    return _mapped(node, lambda text: names.get(text, text))
-
-
-def _mapped(node: Any, change: Callable[[str], str]) -> Any:
-    if isinstance(node, dict):
-        return {key: _mapped(value, change) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_mapped(value, change) for value in node]
-    return change(node) if isinstance(node, str) else node
+    return replace_texts(node, lambda text: names.get(text, text))
