@@ -16,7 +16,7 @@ from espnet3.components.data.stats import load_stats
 from espnet3.errors import ConfigError, DataError
 from espnet3.systems.asr.decoding.arpa import write_arpa
 from espnet3.systems.asr.decoding.ngram import WordNgram
-from espnet3.systems.asr.parts import preprocessor_parts
+from espnet3.systems.base.kept_files import preprocessor_parts
 from espnet3.systems.base.publication_config import PublicationConfig
 from espnet3.utils.build import build
 from espnet3.utils.packs import CONFIG, WEIGHTS

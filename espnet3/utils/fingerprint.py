@@ -30,27 +30,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from espnet3.utils.fingerprint_code import code_of, recipe_digests
+from espnet3.utils.fingerprint_code import code_of
 from espnet3.utils.stage_spec import SLOTS, StageSpec, System, spec_of
 from espnet3.utils.versions import package_version
-
-__all__ = [
-    "COSMETIC",
-    "Covered",
-    "StageRun",
-    "cover",
-    "current_covered",
-    "current_fingerprint",
-    "differences",
-    "find",
-    "fingerprint_of",
-    "forced",
-    "parts_of",
-    "recipe_digests",
-    "running",
-    "stage_covered",
-    "stage_fingerprint",
-]
 
 COSMETIC = (
     "num_workers",

@@ -22,7 +22,8 @@ from espnet3.utils.config_utils import Slots, load_slots
 from espnet3.utils.done import Decision, decide, out_of_date, unfinished, write_record
 from espnet3.utils.failures import failure_of
 from espnet3.utils.findings import Finding
-from espnet3.utils.fingerprint import recipe_digests, running
+from espnet3.utils.fingerprint import running
+from espnet3.utils.fingerprint_code import recipe_digests
 from espnet3.utils.plan import make_plan, show_plan
 from espnet3.utils.preflight import check_directories, check_inputs, check_names, check_needs
 from espnet3.utils.recipe import Recipe, activated, recipe_name

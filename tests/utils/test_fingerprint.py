@@ -16,11 +16,11 @@ from espnet3.utils.fingerprint import (
     differences,
     fingerprint_of,
     forced,
-    recipe_digests,
     running,
     stage_covered,
     stage_fingerprint,
 )
+from espnet3.utils.fingerprint_code import recipe_digests
 
 TRAINING: dict[str, Any] = {
     "exp_dir": "exp",

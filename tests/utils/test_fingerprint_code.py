@@ -7,8 +7,7 @@ import pytest
 
 from espnet3.systems.asr.system import ASRSystem
 from espnet3.systems.base.stage import StageSpec
-from espnet3.utils.fingerprint import recipe_digests
-from espnet3.utils.fingerprint_code import code_of
+from espnet3.utils.fingerprint_code import code_of, recipe_digests
 
 FILES = {"src/system.py": "1", "src/model.py": "2", "dataset/builder.py": "3", "egs3/an4/asr/dataset/a.py": "4"}
 SRC = {"src/system.py", "src/model.py"}

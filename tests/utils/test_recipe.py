@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from espnet3.errors import ConfigError
-from espnet3.utils.fingerprint import recipe_digests
+from espnet3.utils.fingerprint_code import recipe_digests
 from espnet3.utils.recipe import activated, import_recipe_module, load_recipe, load_system, recipe_folder, recipe_name
 
 RUN = """

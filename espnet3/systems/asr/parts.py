@@ -14,8 +14,6 @@ from espnet3.systems.asr.decoding.decoder import Hypothesis
 from espnet3.systems.base.kept_files import locate_files, preprocessor_parts
 from espnet3.utils.build import build
 
-__all__ = ["build_preprocessor", "check_decoder", "load_training_config", "output", "preprocessor_parts"]
-
 
 def load_training_config(exp_dir: Path) -> dict[str, Any]:
     """The config that train wrote, with the files that train kept for the model.
