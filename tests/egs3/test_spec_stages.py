@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.egs3.digits_run import Digits
+from tests.spec_texts import RECIPE_SYSTEM, RUN
 
 STAGES = ["create_dataset", "collect_stats", "train", "infer", "measure", "export_debug"]
 PLAIN_SYSTEM = """\
@@ -15,37 +16,17 @@ from espnet3.systems.asr.system import ASRSystem
 class RecipeSystem(ASRSystem):
     pass
 """
-SYSTEM = """\
-from espnet3.systems.asr.system import ASRSystem
-
-class RecipeSystem(ASRSystem):
-    def export_debug(self):
-        output_dir = self.exp_dir / "debug_export"
-        output_dir.mkdir(parents=True, exist_ok=True)
-        return output_dir
-"""
-RUN = """\
-from src.system import RecipeSystem
-from espnet3.utils.run_utils import main, parse_args
-
-DEFAULT_STAGES = [{stages}]
-SYSTEM_CLS = RecipeSystem
-
-if __name__ == "__main__":
-    args = parse_args(DEFAULT_STAGES)
-    main(args=args, system_cls=RecipeSystem)
-"""
 
 
-def write_recipe(recipe: Digits, system: str, stages: list[str]) -> None:
+def write_recipe(recipe: Digits, system: str, run: str) -> None:
     recipe.write("src/system.py", system)
-    recipe.write("run.py", RUN.format(stages=", ".join(map(repr, stages))))
+    recipe.write("run.py", run)
 
 
 @pytest.mark.slow
 def test_the_listed_stages_run_on_a_fresh_recipe_and_only_once(tmp_path: Path) -> None:
     recipe = Digits.new(tmp_path / "digits/asr")
-    write_recipe(recipe, PLAIN_SYSTEM, STAGES[:-1])
+    write_recipe(recipe, PLAIN_SYSTEM, RUN.replace('    "export_debug",\n', ""))
     assert recipe.plan()["train"] == "to do: never run"
     done = recipe.run()
     assert done.returncode == 0, done.stderr
@@ -53,7 +34,7 @@ def test_the_listed_stages_run_on_a_fresh_recipe_and_only_once(tmp_path: Path) -
     assert "making it from the training transcripts" in (recipe.folder / "exp/tiny/train.log").read_text()
     assert (recipe.folder / "data/tokenizer/characters.json").is_file()
 
-    write_recipe(recipe, SYSTEM, STAGES)
+    write_recipe(recipe, RECIPE_SYSTEM, RUN)
     again = recipe.run()
     assert again.returncode == 0, again.stderr
     assert re.findall(r"DONE (\w+)", again.stdout) == ["export_debug"]

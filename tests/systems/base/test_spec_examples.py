@@ -8,36 +8,10 @@ import pytest
 
 from espnet3.systems.base.system import BaseSystem
 from espnet3.utils.stages_utils import run_stages
+from tests.spec_texts import RECIPE_SYSTEM, RUN
 
 ROOT = Path(__file__).parents[3]
 
-RECIPE_SYSTEM = """\
-from espnet3.systems.asr.system import ASRSystem
-
-class RecipeSystem(ASRSystem):
-    def export_debug(self):
-        output_dir = self.exp_dir / "debug_export"
-        output_dir.mkdir(parents=True, exist_ok=True)
-        return output_dir
-"""
-RUN = """\
-from src.system import RecipeSystem
-from espnet3.utils.run_utils import main, parse_args
-
-DEFAULT_STAGES = [
-    "create_dataset",
-    "collect_stats",
-    "train",
-    "infer",
-    "measure",
-    "export_debug",
-]
-SYSTEM_CLS = RecipeSystem
-
-if __name__ == "__main__":
-    args = parse_args(DEFAULT_STAGES)
-    main(args=args, system_cls=RecipeSystem)
-"""
 MY_SYSTEM = """\
 from espnet3.systems.base.system import BaseSystem
 
@@ -126,6 +100,7 @@ import sys, espnet3.systems
 espnet3.systems.__path__.append(sys.argv[1] + "/espnet3/systems")
 from espnet3.systems.my_task.system import MySystem
 from espnet3.utils.stages_utils import run_stages
+from tests.spec_texts import RECIPE_SYSTEM, RUN
 run_stages(system=MySystem(training_config={"exp_dir": sys.argv[1]}), stages_to_run=["train", "pack_model"])
 """
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, cwd=ROOT, capture_output=True)
