@@ -148,8 +148,7 @@ def test_a_passing_fault_costs_another_try(
     assert len(hub.repo("me/model").branches["main"]) == 2  # the first is the Hub's own
 
 
-SOON = format_datetime(datetime.now(UTC) + timedelta(minutes=4), usegmt=True)
-LATE = format_datetime(datetime.now(UTC) + timedelta(days=2), usegmt=True)
+SOON, LATE = timedelta(minutes=4), timedelta(days=2)
 WAITS = [
     pytest.param({}, 1, 1, id="without one"),
     pytest.param({"Retry-After": "7"}, 7, 7, id="seconds"),
@@ -165,19 +164,28 @@ WAITS = [
 ]
 
 
+def from_now(headers: dict[str, str | timedelta]) -> dict[str, str]:
+    """Headers whose spans have become dates, counted from the moment of the test."""
+    now = datetime.now(UTC)
+    return {
+        name: format_datetime(now + value, usegmt=True) if isinstance(value, timedelta) else value
+        for name, value in headers.items()
+    }
+
+
 @pytest.mark.parametrize(("headers", "least", "most"), WAITS)
 def test_the_next_try_comes_when_the_hub_asks_for_it(
     hub: HubServer,
     pack: Path,
     settings: Upload,
     monkeypatch: pytest.MonkeyPatch,
-    headers: dict[str, str],
+    headers: dict[str, str | timedelta],
     least: float,
     most: float,
 ) -> None:
     waited: list[float] = []
     monkeypatch.setattr("espnet3.publishing.upload.time.sleep", waited.append)
-    hub.fail(429, path="/revision/", headers=headers)
+    hub.fail(429, path="/revision/", headers=from_now(headers))
     upload(pack, settings, "model", KEY)
     assert len(waited) == 1
     assert least <= waited[0] <= most
@@ -200,11 +208,11 @@ def test_nobody_sleeps_for_a_day(
     settings: Upload,
     monkeypatch: pytest.MonkeyPatch,
     path: str,
-    headers: dict[str, str],
+    headers: dict[str, str | timedelta],
     says: str,
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail(f"slept {seconds}"))
-    hub.fail(429, path=path, headers=headers, times=99)
+    hub.fail(429, path=path, headers=from_now(headers), times=99)
     with pytest.raises(TryAgain, match=rf"^{hub.address} .*{says}, longer than the 300 s") as caught:
         upload(pack, settings, "model", KEY)
     assert caught.value.exit_code == 75
