@@ -25,6 +25,7 @@ from espnet3.components.training.data_module import TrainingData
 from espnet3.components.training.ema import MovingAverage
 from espnet3.components.training.means import Means
 from espnet3.components.training.optimization import restore_exactly, restore_progress
+from espnet3.components.training.outputs import output_of
 from espnet3.components.training.preemption import Preemption
 from espnet3.components.training.reports import Report, Row, summary
 from espnet3.components.training.state import TrainingState
@@ -124,7 +125,7 @@ class TrainingLoop:
         steps = self.state.batch + 1 == start + size
         self._seed()
         with self.parts.fabric.no_backward_sync(self.parts.model, enabled=not steps):
-            loss, stats, weight = self.parts.model(self.parts.fabric.to_device(batch))
+            loss, stats, weight = output_of(self.parts.model, self.parts.fabric.to_device(batch))
             self.parts.fabric.backward(loss * (self._share(weight) / size))
         self.epoch_means.add(stats, weight)
         self.recent_means.add(stats, weight)
@@ -222,7 +223,7 @@ class TrainingLoop:
         model.eval()
         with torch.no_grad():
             for batch in self.parts.valid_data.epoch(0):
-                _, stats, weight = model(self.parts.fabric.to_device(batch))
+                _, stats, weight = output_of(model, self.parts.fabric.to_device(batch))
                 means.add(stats, weight)
                 self._stop_if_asked()  # the checkpoint is one of before the validation, which is done again
         return {f"valid/{name}": value for name, value in means.result(self._sum).items()}

@@ -297,6 +297,25 @@ def test_a_wrong_setting_is_named(
         train(make_config(trainer__max_epochs=1, **changes))
 
 
+@pytest.mark.parametrize(
+    ("instead", "returned"),
+    [
+        ("the loss alone", r"a tensor of shape \(\)"),
+        ("nothing", "nothing"),
+        ("no weight", "a tuple of 2"),
+        ("a loss of each utterance", r"as loss a tensor of shape \(2,\)"),
+        ("a number as weight", "as weight a value of type int"),
+        ("no stats", "as stats a dict of 0"),
+        ("stats that are no dict", r"as stats a tensor of shape \(\)"),
+        ("a number in stats", r"as stats\['ter'\] a value of type float"),
+    ],
+)
+def test_a_model_that_returns_something_else_is_named(make_config: MakeConfig, instead: str, returned: str) -> None:
+    config = make_config(model___target_="tests.systems.base.training.wrong_output.WrongOutput", model__instead=instead)
+    with pytest.raises(ConfigError, match=rf"config\.model: WrongOutput returned {returned} for a batch\. A model ret"):
+        train(config)
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_audio_file_that_is_gone_is_named(make_config: MakeConfig, manifest_with_a_hole: str, workers: int) -> None:
     config = make_config(dataloader__num_workers=workers)

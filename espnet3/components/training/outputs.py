@@ -1,0 +1,63 @@
+"""What a model returns for a batch, checked: the one thing that the training loop asks of a model.
+
+`loop` calls it for training and validation. A mistake in a recipe's own model would otherwise end deep in
+the loop, as an error about something else.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from espnet3.errors import ConfigError
+
+EXPECTED = (
+    "A model returns loss, stats and weight: a scalar tensor to minimise, a dict of scalar tensors to report, "
+    "and a scalar tensor that says for how many units (utterances, tokens) they are the means"
+)
+
+
+class Output(NamedTuple):
+    """A batch's loss and the means to report, over `weight` units."""
+
+    loss: Tensor
+    stats: Mapping[str, Tensor]
+    weight: Tensor
+
+
+def output_of(model: Callable[[dict[str, Any]], object], batch: dict[str, Any]) -> Output:
+    """Call the model.
+
+    Raises:
+        ConfigError: it returns anything else than loss, stats and weight.
+    """
+    output = model(batch)
+    if not isinstance(output, tuple) or len(output) != len(Output._fields):
+        raise _refused(model, _kind(output))
+    loss, stats, weight = output
+    for name, value in (("loss", loss), ("weight", weight)):
+        if not _is_scalar(value):
+            raise _refused(model, f"as {name} {_kind(value)}")
+    if not isinstance(stats, Mapping) or not stats:
+        raise _refused(model, f"as stats {_kind(stats)}")
+    for name, value in stats.items():
+        if not _is_scalar(value):
+            raise _refused(model, f"as stats[{name!r}] {_kind(value)}")
+    return Output(loss, stats, weight)
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, Tensor) and value.ndim == 0
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, tuple | list | dict):
+        return f"a {type(value).__name__} of {len(value)}"
+    return "nothing" if value is None else f"a value of type {type(value).__name__}"
+
+
+def _refused(model: object, what: str) -> ConfigError:
+    name = type(getattr(model, "module", model)).__name__
+    return ConfigError(f"training_config.model: {name} returned {what} for a batch. {EXPECTED}.")
