@@ -3,6 +3,7 @@
     render RECIPE --profile P      the run as one Argo Workflow, or with --kind as a WorkflowTemplate
     job RECIPE STAGE --profile P   one stage as a plain Kubernetes Job
     demo RECIPE --profile P        the recipe's demo as a Deployment and a Service
+    shell --profile P              a pod through which data come onto the volumes
     submit RECIPE --profile P      create the Workflow
     results RUN DIR                copy metrics, report and logs of a run here
 

@@ -45,6 +45,13 @@ def demo(args: Args) -> None:
     sys.stdout.write(to_yaml(build_demo(run, _cluster(args)), args.line))
 
 
+def shell(args: Args) -> None:
+    """Print the pod that holds the volumes open."""
+    from k8s.shell import build_shell
+
+    sys.stdout.write(to_yaml([build_shell(_cluster(args))], args.line))
+
+
 def submit(args: Args) -> None:
     """Create the workflow and print how to follow it."""
     from k8s import submit as submitting
@@ -91,4 +98,5 @@ COMMANDS: Mapping[str, Callable[[Args], None]] = {
     "submit": submit,
     "results": results,
     "demo": demo,
+    "shell": shell,
 }

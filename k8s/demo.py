@@ -10,11 +10,12 @@ from typing import Any
 from espnet3.demo.settings import HEALTH_PATH, PORT
 from espnet3.errors import ConfigError
 from espnet3.utils.run_config import RunConfig
-from k8s import nodes, pods
+from k8s import pods
 from k8s.containers import Cluster, StageContainer, cut_to_pool
 from k8s.images import image_reference
 from k8s.manifests import plain
 from k8s.names import label_value, recipe_slug, shortened
+from k8s.plain_pods import container_spec, pod_metadata, pod_spec
 
 IMAGE = "demo"
 CPU, MEMORY = "2", "4Gi"
@@ -42,7 +43,7 @@ def build_demo(run: RunConfig, cluster: Cluster) -> list[dict[str, Any]]:
         "espnet3.org/recipe": label_value(run.recipe.name),
     }
     pod = _pod(container, _folder(run, cluster), cluster)
-    return [_deployment(labels, pod), _service(labels), _visitors(labels)]
+    return [_deployment(labels, pod, cluster), _service(labels), _visitors(labels)]
 
 
 def _folder(run: RunConfig, cluster: Cluster) -> str:
@@ -55,7 +56,7 @@ def _folder(run: RunConfig, cluster: Cluster) -> str:
     return str(PurePosixPath(pods.working_directory(run, cluster.profile)) / section["pack_dir"])
 
 
-def _deployment(labels: dict[str, str], pod: dict[str, Any]) -> dict[str, Any]:
+def _deployment(labels: dict[str, str], pod: dict[str, Any], cluster: Cluster) -> dict[str, Any]:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -63,7 +64,7 @@ def _deployment(labels: dict[str, str], pod: dict[str, Any]) -> dict[str, Any]:
         "spec": {
             "replicas": 1,
             "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels | {"espnet3.org/network": "none"}}, "spec": pod},
+            "template": {"metadata": pod_metadata(labels | {"espnet3.org/network": "none"}, cluster), "spec": pod},
         },
     }
 
@@ -92,35 +93,17 @@ def _visitors(labels: dict[str, str]) -> dict[str, Any]:
 
 
 def _pod(container: StageContainer, folder: str, cluster: Cluster) -> dict[str, Any]:
-    profile = cluster.profile
-    mounts = plain(pods.mounts(container, profile))
-    used = {mount["name"] for mount in mounts}
-    spec = {
-        "serviceAccountName": pods.account(container, profile),
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": plain(pods.pod_security(profile)),
-        "imagePullSecrets": [{"name": name} for name in profile.images.pull_secrets],
-        "nodeSelector": nodes.node_selector(container, cluster),
-        "tolerations": nodes.tolerations(container, cluster),
-        "containers": [
-            {
-                "name": "main",
-                "image": container.image,
-                "imagePullPolicy": profile.images.pull_policy,
-                "command": list(container.command),
-                "args": [folder, "--host", "0.0.0.0", "--port", str(PORT)],  # noqa: S104  # the pod's own address
-                "ports": [{"name": "http", "containerPort": PORT}],
-                "env": plain([pods.threads()]),
-                "resources": plain(pods.resources(container, profile)),
-                "volumeMounts": [mount | ({} if mount["name"] == "tmp" else {"readOnly": True}) for mount in mounts],
-                "securityContext": plain(pods.container_security()),
-                **_probes(),
-            }
-        ],
-        "volumes": [volume for volume in plain(pods.volumes(profile)) if volume["name"] in used],
-    }
-    return {key: value for key, value in spec.items() if value not in (None, "", {}, [])}
+    mounts = plain(pods.mounts(container, cluster.profile))
+    main = container_spec(
+        container,
+        cluster,
+        args=[folder, "--host", "0.0.0.0", "--port", str(PORT)],  # noqa: S104  # the pod's own address
+        ports=[{"name": "http", "containerPort": PORT}],
+        env=plain([pods.threads()]),
+        volumeMounts=[mount | ({} if mount["name"] == "tmp" else {"readOnly": True}) for mount in mounts],
+        **_probes(),
+    )
+    return pod_spec(container, cluster, main)
 
 
 def _probes() -> dict[str, Any]:

@@ -47,7 +47,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m k8s", description="Runs of recipes on Kubernetes.", allow_abbrev=False
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    recipe, cluster, stages = _recipe(), _cluster(), _stages()
+    profile, cluster, stages = _profile(), _cluster(), _stages()
+    recipe = _recipe(profile)
     render = _command(commands, "render", "print a run as one Argo Workflow", [recipe, stages])
     render.add_argument("--kind", choices=KINDS, default="Workflow", help="default: Workflow, which is submitted once")
     job = _command(commands, "job", "print one stage as a plain Job", [recipe])
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("--force", action="store_true", help="run the stage although it is done")
     _command(commands, "submit", "create a run in the cluster of the kubeconfig", [recipe, stages, cluster])
     _command(commands, "demo", "print a recipe's demo as a Deployment and a Service", [recipe])
+    _command(commands, "shell", "print a pod through which data come onto the volumes", [profile])
     results = _command(commands, "results", "copy a run's metrics, report and logs", [cluster])
     results.add_argument("run", metavar="RUN", help="name of the workflow")
     results.add_argument("directory", metavar="DIR", type=Path, help="where to")
@@ -71,10 +73,15 @@ def _command(
     return commands.add_parser(name, help=says, description=says, parents=parents, allow_abbrev=False)
 
 
-def _recipe() -> argparse.ArgumentParser:
+def _profile() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("recipe", metavar="RECIPE", type=Path, help="the recipe's folder, such as egs3/digits/asr")
     parser.add_argument("--profile", required=True, help="the cluster: a name in k8s/profiles, or a YAML file")
+    return parser
+
+
+def _recipe(profile: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False, parents=[profile])
+    parser.add_argument("recipe", metavar="RECIPE", type=Path, help="the recipe's folder, such as egs3/digits/asr")
     for slot in SLOTS:
         default = f"conf/{slot.removesuffix('_config')}.yaml"
         parser.add_argument(f"--{slot}", type=Path, metavar="FILE", help=f"default: the recipe's {default}")

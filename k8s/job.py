@@ -11,10 +11,11 @@ from typing import Any
 
 from espnet3.errors import ConfigError
 from espnet3.utils.run_config import RunConfig
-from k8s import nodes, pods
+from k8s import pods
 from k8s.containers import Cluster, StageContainer
 from k8s.manifests import plain
 from k8s.names import LONGEST, argo_name, recipe_slug, shortened
+from k8s.plain_pods import container_spec, pod_spec
 from k8s.retry import job_policy
 
 FOLDER = "/espnet3"
@@ -102,49 +103,28 @@ def _shards(request: JobRequest) -> dict[str, Any]:
 
 
 def _pod(request: JobRequest) -> dict[str, Any]:
-    container, cluster = request.container, request.cluster
-    profile = cluster.profile
+    container, profile = request.container, request.cluster.profile
     field = {"fieldPath": f"metadata.annotations['{ANNOTATION}']"}
     of_run = {"name": KEY, "downwardAPI": {"items": [{"path": KEY, "fieldRef": field}]}}
-    spec: dict[str, Any] = {
-        "restartPolicy": "Never",
-        "serviceAccountName": pods.account(container, profile),
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": plain(pods.pod_security(profile)),
-        "imagePullSecrets": [{"name": name} for name in profile.images.pull_secrets],
-        "nodeSelector": nodes.node_selector(container, cluster),
-        "tolerations": nodes.tolerations(container, cluster),
-        "priorityClassName": cluster.pool(container).priority_class_name,
-        "runtimeClassName": profile.pools.gpu.runtime_class_name if container.gpu else "",
-        "terminationGracePeriodSeconds": pods.grace(container, profile),
-        "containers": [_main(request)],
-        "volumes": [*plain(pods.volumes(profile)), *plain(pods.shared_memory(container, profile)), of_run],
-    }
-    mounted = {mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
-    spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] in mounted]
+    spec = {"restartPolicy": "Never", **pod_spec(container, request.cluster, _main(request), [of_run])}
+    if (grace := pods.grace(container, profile)) is not None:
+        spec["terminationGracePeriodSeconds"] = grace
     annotations = profile.annotations.pod | pods.pod_annotations(container) | {ANNOTATION: request.run.to_compressed()}
-    metadata = {"labels": request.labels, "annotations": annotations}
-    given = {key: value for key, value in spec.items() if value not in (None, "", {}, [])}
-    return {"metadata": metadata, "spec": given}
+    return {"metadata": {"labels": request.labels, "annotations": annotations}, "spec": spec}
 
 
 def _main(request: JobRequest) -> dict[str, Any]:
-    container, profile = request.container, request.cluster.profile
-    environment = plain(pods.environment(container, request.run, request.cluster))
-    mounts = [*plain(pods.mounts(container, profile)), {"name": KEY, "mountPath": FOLDER, "readOnly": True}]
-    return {
-        "name": "main",
-        "image": container.image,
-        "imagePullPolicy": profile.images.pull_policy,
-        "command": list(container.command),
-        "args": ["--config", f"{FOLDER}/{KEY}"],
-        "env": [*environment, *_variables(request)],
-        "resources": plain(pods.resources(container, profile)),
-        "volumeMounts": mounts,
-        "securityContext": plain(pods.container_security()),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-    }
+    container, cluster = request.container, request.cluster
+    environment = plain(pods.environment(container, request.run, cluster))
+    of_run = {"name": KEY, "mountPath": FOLDER, "readOnly": True}
+    return container_spec(
+        container,
+        cluster,
+        args=["--config", f"{FOLDER}/{KEY}"],
+        env=[*environment, *_variables(request)],
+        volumeMounts=[*plain(pods.mounts(container, cluster.profile)), of_run],
+        terminationMessagePolicy="FallbackToLogsOnError",
+    )
 
 
 def _variables(request: JobRequest) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """k8s/README.md, followed line by line by somebody who has a cluster with Argo and types what it says."""
 
 import dataclasses
+import hashlib
 import json
 import secrets
 import time
@@ -80,6 +81,19 @@ def test_results(reader: Reader, finished: str) -> None:
     metrics = next(reader.folder / path for path in paths if path.name == "metrics.json")
     scores = json.loads(metrics.read_text(encoding="utf-8"))["unseen"]
     assert scores["wer_reference_words"] > 0
+
+
+def test_data_come_onto_the_volume(reader: Reader, finished: str) -> None:
+    corpus = reader.folder / "corpus.tar.gz"
+    corpus.write_bytes(secrets.token_bytes(1 << 20))
+    show, wait, copy, remove = COMMANDS["bring data onto a volume"]
+    reader.types(show)
+    reader.types(wait)
+    reader.typed.append(copy)
+    reader.types(copy.replace("FILE", corpus.name))
+    counted = reader.cluster.kubectl("exec", "espnet3-shell", "--", "sha256sum", f"/workspace/{corpus.name}")
+    assert counted.split()[0] == hashlib.sha256(corpus.read_bytes()).hexdigest()
+    reader.types(remove)
 
 
 @pytest.mark.parametrize(
