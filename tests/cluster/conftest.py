@@ -46,7 +46,7 @@ def namespace(anywhere: Cluster) -> Iterator[Cluster]:
 def chart(namespace: Cluster, images: None) -> Cluster:
     """The namespace with chart and network rules, a workspace volume, and a pod through which the tests read it."""
     install.make_volume(namespace, f"{namespace.namespace}-workspace")
-    install.helm(namespace, "install", "--wait", "--timeout=3m", *install.network_rules(namespace))
+    install.helm(namespace, "install", *install.network_rules(namespace))
     install.make_reader(namespace)
     return namespace
 

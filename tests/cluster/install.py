@@ -116,7 +116,10 @@ def helm_program() -> Path:
 
 
 def helm(cluster: Cluster, verb: str, *words: str) -> str:
-    """Install or upgrade the chart, with the profile of the tests, in the cluster's namespace."""
+    """Install or upgrade the chart, with the profile of the tests, in the cluster's namespace.
+
+    Without --wait: the only thing to wait for is a claim, which some storage classes leave unbound until a pod uses it.
+    """
     command = [str(helm_program()), verb, "espnet3", str(CHART), *words]
     where = [f"--kube-context={cluster.context}", f"--namespace={cluster.namespace}"]
     profile = [f"--values={ROOT / 'k8s' / 'profiles' / f'{PROFILE}.yaml'}"]

@@ -34,7 +34,7 @@ def helm(place: Cluster) -> Helm:
 
     def run(verb: str, *words: str) -> str:
         if verb in ("install", "upgrade"):
-            return install.helm(place, verb, "--wait", "--timeout=3m", *words)
+            return install.helm(place, verb, *words)
         where = [f"--kube-context={place.context}", f"--namespace={place.namespace}"]
         command = [str(install.helm_program()), verb, "espnet3", *words, *where]
         done = subprocess.run(command, env=place.environment(), capture_output=True, text=True, check=False)
