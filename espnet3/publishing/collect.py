@@ -6,7 +6,7 @@ decoder; each file that they name is copied in and named relative to the pack.
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from espnet3.systems.asr.decoding.ngram import WordNgram
 from espnet3.systems.base.kept_files import preprocessor_parts
 from espnet3.systems.base.publication_config import PublicationConfig
 from espnet3.utils.build import build
+from espnet3.utils.pack_config import PARTS
 from espnet3.utils.packs import CONFIG, WEIGHTS
 from espnet3.utils.recipe import recipe_folder
 
@@ -60,8 +61,18 @@ def packed_config(settings: PublicationConfig, training: Mapping[str, Any], pack
     kept = {key: value for key, value in recogniser.items() if key not in _OF_PLACE}
     plain = dict(training)
     names = [*preprocessor_parts(plain), "preprocessor", "model"]
+    _refuse_other_kinds(names)
     parts = {name: _relative(plain[name], pack, name) for name in names}
     return {**parts, "recogniser": _relative(kept, pack, "decoder")}
+
+
+def _refuse_other_kinds(names: Iterable[str]) -> None:
+    missing = [name for name in PARTS if name not in (*names, "recogniser")]
+    if missing:
+        raise ConfigError(
+            f"training_config.preprocessor uses no {' and no '.join(missing)}, and a pack is a model that turns speech "
+            "into text. Name what is missing, or override pack_model in a System of another kind."
+        )
 
 
 def _refuse_code_left_behind(settings: PublicationConfig, config: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from espnet3.components.data.scp import read_scp
 from espnet3.errors import ConfigError, DataError
@@ -219,6 +219,22 @@ def test_a_folder_that_a_killed_run_was_about_to_claim_is_replaced(experiment: E
 def test_without_a_trained_model_there_is_nothing_to_pack(experiment: Experiment) -> None:
     Path("exp/averaged.safetensors").unlink()
     with pytest.raises(DataError, match=r"averaged.safetensors does not exist.*Run train"):
+        with_pack(experiment[1]).pack_model()
+
+
+class OnlyFeatures:
+    """The preprocessor of a System that has no text."""
+
+    def __init__(self, features: object) -> None:
+        self.features = features
+
+
+def test_a_model_that_makes_no_text_is_no_pack(experiment: Experiment) -> None:
+    config = OmegaConf.load("exp/config.yaml")
+    assert isinstance(config, DictConfig)
+    config.preprocessor = {"_target_": f"{__name__}.OnlyFeatures"}
+    OmegaConf.save(config, "exp/config.yaml")
+    with pytest.raises(ConfigError, match=r"config\.preprocessor uses no tokenizer, .* override pack_model"):
         with_pack(experiment[1]).pack_model()
 
 
