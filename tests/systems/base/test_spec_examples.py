@@ -100,7 +100,6 @@ import sys, espnet3.systems
 espnet3.systems.__path__.append(sys.argv[1] + "/espnet3/systems")
 from espnet3.systems.my_task.system import MySystem
 from espnet3.utils.stages_utils import run_stages
-from tests.spec_texts import RECIPE_SYSTEM, RUN
 run_stages(system=MySystem(training_config={"exp_dir": sys.argv[1]}), stages_to_run=["train", "pack_model"])
 """
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, cwd=ROOT, capture_output=True)
