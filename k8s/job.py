@@ -15,7 +15,7 @@ from k8s import pods
 from k8s.containers import Cluster, StageContainer
 from k8s.manifests import plain
 from k8s.names import LONGEST, argo_name, recipe_slug, shortened
-from k8s.plain_pods import container_spec, pod_spec
+from k8s.plain_pods import container_spec, pod_metadata, pod_spec
 from k8s.retry import job_policy
 
 FOLDER = "/espnet3"
@@ -103,14 +103,15 @@ def _shards(request: JobRequest) -> dict[str, Any]:
 
 
 def _pod(request: JobRequest) -> dict[str, Any]:
-    container, profile = request.container, request.cluster.profile
+    container, cluster = request.container, request.cluster
     field = {"fieldPath": f"metadata.annotations['{ANNOTATION}']"}
     of_run = {"name": KEY, "downwardAPI": {"items": [{"path": KEY, "fieldRef": field}]}}
-    spec = {"restartPolicy": "Never", **pod_spec(container, request.cluster, _main(request), [of_run])}
-    if (grace := pods.grace(container, profile)) is not None:
-        spec["terminationGracePeriodSeconds"] = grace
-    annotations = profile.annotations.pod | pods.pod_annotations(container) | {ANNOTATION: request.run.to_compressed()}
-    return {"metadata": {"labels": request.labels, "annotations": annotations}, "spec": spec}
+    own = pods.pod_annotations(container) | {ANNOTATION: request.run.to_compressed()}
+    spec = pod_spec(container, cluster, _main(request), [of_run])
+    return {
+        "metadata": pod_metadata(request.labels, cluster, own),
+        "spec": {"restartPolicy": "Never", **spec},
+    }
 
 
 def _main(request: JobRequest) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from k8s.containers import Cluster, StageContainer
 from k8s.manifests import plain
 
 
-def pod_metadata(labels: Mapping[str, str], cluster: Cluster) -> dict[str, Any]:
-    """The labels, and the annotations that the profile gives every pod."""
-    annotations = cluster.profile.annotations.pod
-    return {"labels": dict(labels), **({"annotations": dict(annotations)} if annotations else {})}
+def pod_metadata(labels: Mapping[str, str], cluster: Cluster, own: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The labels, and the annotations: those that the profile gives every pod, and the pod's `own`."""
+    annotations = cluster.profile.annotations.pod | dict(own or {})
+    return {"labels": dict(labels), **({"annotations": annotations} if annotations else {})}
 
 
 def container_spec(container: StageContainer, cluster: Cluster, **runs: Any) -> dict[str, Any]:
@@ -49,6 +49,7 @@ def pod_spec(
         "tolerations": nodes.tolerations(container, cluster),
         "priorityClassName": cluster.pool(container).priority_class_name,
         "runtimeClassName": profile.pools.gpu.runtime_class_name if container.gpu else "",
+        "terminationGracePeriodSeconds": pods.grace(container, profile),
         "containers": [main],
         "volumes": [volume for volume in offered if volume["name"] in mounted],
     }

@@ -7,8 +7,7 @@ import pytest
 import yaml
 
 from k8s.__main__ import main
-
-PROFILES = ("local", "gke-gpu", "eks-karpenter", "onprem-nfs")
+from k8s.values import PROFILES
 
 
 def shell(profile: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -17,7 +16,7 @@ def shell(profile: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return pod
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", sorted(file.stem for file in PROFILES.glob("*.yaml")))
 def test_it_writes_as_the_stages_do(profile: str, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pod = shell(profile, capsys)["spec"]
     assert main(["job", str(recipe), "create_dataset", "--profile", profile]) == 0
