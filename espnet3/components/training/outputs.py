@@ -1,7 +1,7 @@
 """What a model returns for a batch, checked: the one thing that the training loop asks of a model.
 
-`loop` calls it for training and validation. A mistake in a recipe's own model would otherwise end deep in
-the loop, as an error about something else.
+`loop` calls it for training and validation, and our own models return its `Loss`. A mistake in a recipe's own model
+would otherwise end deep in the loop, as an error about something else.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,22 +17,25 @@ EXPECTED = (
 )
 
 
-class Output(NamedTuple):
-    """A batch's loss and the means to report, over `weight` units."""
+class Loss(NamedTuple):
+    """What a model returns for a batch."""
 
     loss: Tensor
+    """Mean over the units; a scalar with a gradient."""
     stats: Mapping[str, Tensor]
+    """Scalars to log, without gradients."""
     weight: Tensor
+    """Number of units, such as tokens; a scalar."""
 
 
-def output_of(model: Callable[[dict[str, Any]], object], batch: dict[str, Any]) -> Output:
+def output_of(model: Callable[[dict[str, Any]], object], batch: dict[str, Any]) -> Loss:
     """Call the model.
 
     Raises:
         ConfigError: it returns anything else than loss, stats and weight.
     """
     output = model(batch)
-    if not isinstance(output, tuple) or len(output) != len(Output._fields):
+    if not isinstance(output, tuple) or len(output) != len(Loss._fields):
         raise _refused(model, _kind(output))
     loss, stats, weight = output
     for name, value in (("loss", loss), ("weight", weight)):
@@ -43,7 +46,7 @@ def output_of(model: Callable[[dict[str, Any]], object], batch: dict[str, Any]) 
     for name, value in stats.items():
         if not _is_scalar(value):
             raise _refused(model, f"as stats[{name!r}] {_kind(value)}")
-    return Output(loss, stats, weight)
+    return Loss(loss, stats, weight)
 
 
 def _is_scalar(value: object) -> bool:

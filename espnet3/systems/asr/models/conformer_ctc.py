@@ -8,7 +8,8 @@ from torch import Tensor
 
 from espnet3.components.modeling.conformer import Conformer, ConformerSize
 from espnet3.components.modeling.subsampling import ConvSubsampling2d, ConvSubsampling2dSize
-from espnet3.systems.asr.models.ctc_model import Batch, CTCModel, CTCSettings, Layer, Loss, Sizes
+from espnet3.components.training.outputs import Loss
+from espnet3.systems.asr.models.ctc_model import Batch, CTCModel, CTCSettings, Layer, Sizes
 
 
 @dataclass(frozen=True)

@@ -16,20 +16,10 @@ from torch import Tensor, nn
 
 from espnet3.components.modeling.ctc import CTC, collapse
 from espnet3.components.modeling.normalize import GlobalMVN, UtteranceMVN
+from espnet3.components.training.outputs import Loss
 
 Batch = dict[str, Any]
 """utt_ids: list of str; feats (B, T, D), feats_lengths (B,); tokens (B, L), padded with -1, tokens_lengths (B,)."""
-
-
-class Loss(NamedTuple):
-    """What a model returns for a batch."""
-
-    loss: Tensor
-    """Mean over the tokens; a scalar with a gradient."""
-    stats: dict[str, Tensor]
-    """Scalars to log, without gradients; `too_short` is the percentage of utterances with too few frames."""
-    weight: Tensor
-    """Number of tokens."""
 
 
 class Layer(NamedTuple):
@@ -116,7 +106,10 @@ class CTCModel(nn.Module):
         return self.ctc_loss(layers, batch)
 
     def ctc_loss(self, layers: list[Layer], batch: Batch) -> Loss:
-        """The CTC loss; while not in training with the token error rate of the best path (`ter`, percent)."""
+        """The CTC loss, with the percentage of utterances that have too few frames (`too_short`).
+
+        While not in training also the token error rate of the best path (`ter`, percent).
+        """
         weight = batch["tokens_lengths"].sum().clamp(min=1)
         hidden, lengths = layers[-1]
         log_probs = self.ctc(hidden)

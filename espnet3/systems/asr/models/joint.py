@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from espnet3.components.modeling.transformer_decoder import DecoderSize, TransformerDecoder
+from espnet3.components.training.outputs import Loss
 from espnet3.systems.asr.models.conformer_ctc import CTC_SETTINGS, ConformerCTC
-from espnet3.systems.asr.models.ctc_model import Batch, Layer, Loss
+from espnet3.systems.asr.models.ctc_model import Batch, Layer
 
 IGNORED = -1
 
