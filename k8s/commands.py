@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from espnet3.errors import ConfigError
-from espnet3.utils.recipe import load_recipe
-from espnet3.utils.run_config import RunConfig
+from espnet3.recipe.recipe import load_recipe
+from espnet3.recipe.run_config import RunConfig
 from k8s.containers import Cluster, stage_containers
 from k8s.flags import Args, config_files
 from k8s.images import read_digests

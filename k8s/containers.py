@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from espnet3.errors import ConfigError
-from espnet3.utils.run_config import RunConfig
+from espnet3.recipe.run_config import RunConfig
 from k8s.images import Digests, image_reference
 from k8s.profile import Pool, Profile
 from k8s.quantities import smaller

@@ -9,7 +9,7 @@ from typing import Any
 
 from espnet3.demo.settings import HEALTH_PATH, PORT
 from espnet3.errors import ConfigError
-from espnet3.utils.run_config import RunConfig
+from espnet3.recipe.run_config import RunConfig
 from k8s import pods
 from k8s.containers import Cluster, StageContainer, cut_to_pool
 from k8s.images import image_reference

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet3.utils.stage_spec import SLOTS
+from espnet3.pipeline.spec import SLOTS
 
 KINDS = ("Workflow", "WorkflowTemplate")
 

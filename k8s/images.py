@@ -9,9 +9,9 @@ import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from espnet3.config.findings import nearest
 from espnet3.errors import ConfigError
-from espnet3.utils.findings import nearest
-from espnet3.utils.versions import package_version
+from espnet3.runtime.versions import package_version
 from k8s.profile import Profile
 from k8s.values import ROOT
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from espnet3.errors import ConfigError
-from espnet3.utils.run_config import RunConfig
+from espnet3.recipe.run_config import RunConfig
 from k8s import pods
 from k8s.containers import Cluster, StageContainer
 from k8s.manifests import plain

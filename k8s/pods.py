@@ -9,7 +9,7 @@ from typing import Any
 
 from hera.workflows import models as m
 
-from espnet3.utils.run_config import RunConfig
+from espnet3.recipe.run_config import RunConfig
 from k8s.containers import Cluster, StageContainer
 from k8s.names import argo_name, label_value
 from k8s.profile import Profile

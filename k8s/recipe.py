@@ -8,14 +8,14 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from espnet3.config.checks import check_slots
+from espnet3.config.findings import Finding
+from espnet3.config.slots import load_slots
 from espnet3.errors import ConfigError
-from espnet3.utils.config_checks import check_slots
-from espnet3.utils.config_utils import load_slots
-from espnet3.utils.findings import Finding
-from espnet3.utils.preflight import check_names, check_needs
-from espnet3.utils.recipe import Recipe, load_recipe
-from espnet3.utils.run_config import RunConfig, build_run_config
-from espnet3.utils.stage_spec import SLOTS
+from espnet3.pipeline.preflight import check_names, check_needs
+from espnet3.pipeline.spec import SLOTS
+from espnet3.recipe.recipe import Recipe, load_recipe
+from espnet3.recipe.run_config import RunConfig, build_run_config
 
 
 def read_run_config(recipe_dir: Path, stages: Sequence[str], files: Mapping[str, Path | None]) -> RunConfig:

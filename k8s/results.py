@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from espnet3.errors import ConfigError, DataError, TryAgain
-from espnet3.utils import tar
+from espnet3.runtime import tar
 from k8s import reader
 from k8s.api import SECONDS, Connection, message_of, telling
 from k8s.short_pod import WAIT_SECONDS, run_pod

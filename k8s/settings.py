@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from espnet3.config.findings import describe, nearest
 from espnet3.errors import ConfigError
-from espnet3.utils.findings import describe, nearest
 
 FILE = Path("conf") / "workflow.yaml"
 MOST_SHARDS = 400

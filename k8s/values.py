@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from espnet3.config.findings import nearest
 from espnet3.errors import ConfigError
-from espnet3.utils.findings import nearest
 from k8s.profile import GpuPool, Profile
 
 ROOT = Path(__file__).parent.parent

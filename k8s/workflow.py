@@ -12,7 +12,7 @@ from hera.workflows import DAG, Parameter, Task, Workflow, WorkflowTemplate
 from hera.workflows import models as m
 
 from espnet3.errors import ConfigError
-from espnet3.utils.run_config import RunConfig
+from espnet3.recipe.run_config import RunConfig
 from k8s import pods, templates
 from k8s.containers import Cluster, service_container, stage_containers
 from k8s.names import argo_name, mutex_name, recipe_slug, shortened

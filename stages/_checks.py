@@ -7,11 +7,11 @@ well. The checks themselves are the library's; here is only which of them a cont
 from collections.abc import Sequence
 from pathlib import Path
 
+from espnet3.config.checks import check_slots
+from espnet3.config.findings import Finding
 from espnet3.errors import ConfigError, DataError
-from espnet3.utils.config_checks import check_slots
-from espnet3.utils.findings import Finding
-from espnet3.utils.preflight import check_directories, check_inputs
-from espnet3.utils.stage_spec import spec_of
+from espnet3.pipeline.preflight import check_directories, check_inputs
+from espnet3.pipeline.spec import spec_of
 from stages import _volume
 from stages._run import Run
 

@@ -1,8 +1,8 @@
 """What every stage's container does: `--config` → System → one method → exit code.
 
 Each stage module and `python -m stages` end here. Which failures have which code is told by `espnet3.errors` and
-`espnet3.utils.failures`; how the process stops when it is asked to, by `_process`; running and recording a stage is the
-library's, as in a recipe's run.py.
+`espnet3.runtime.failures`; how the process stops when it is asked to, by `_process`; running and recording a stage is
+the library's, as in a recipe's run.py.
 """
 
 import argparse
@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from espnet3.errors import ConfigError, TryAgain
-from espnet3.utils import failures
-from espnet3.utils.done import Decision, write_record
-from espnet3.utils.fingerprint import running
-from espnet3.utils.shard import Shard, sharding
-from espnet3.utils.stage_paths import expand
-from espnet3.utils.stage_spec import slots_of, spec_of
-from espnet3.utils.stages_utils import find_stage_problems, run_stages
+from espnet3.pipeline.done import Decision, write_record
+from espnet3.pipeline.fingerprint import running
+from espnet3.pipeline.paths import expand
+from espnet3.pipeline.run import find_stage_problems, run_stages
+from espnet3.pipeline.shard import Shard, sharding
+from espnet3.pipeline.spec import slots_of, spec_of
+from espnet3.runtime import failures
 from stages import _environment, _process, container_of
 from stages._checks import refuse_faults
 from stages._force import is_forced

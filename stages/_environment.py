@@ -1,8 +1,8 @@
 """What the environment tells a stage's container beside its run config: every variable, and what it may say.
 
 The entrypoints ask here, and nowhere else reads these; the README's table is held to `VARIABLES` by a test. Two are for
-the library itself: `ARGO_PROGRESS_FILE` is read by `espnet3.utils.progress`, and the log's head
-(`espnet3.utils.logging_utils`) tells the image and the attempt.
+the library itself: `ARGO_PROGRESS_FILE` is read by `espnet3.runtime.progress`, and the log's head
+(`espnet3.runtime.logs`) tells the image and the attempt.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from espnet3.errors import ConfigError
-from espnet3.utils.shard import Shard
+from espnet3.pipeline.shard import Shard
 
 VARIABLES: Mapping[str, str] = {
     "ESPNET3_WORKDIR": "the working directory, made where it is missing; default: the current one",

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from espnet3.utils.files import write_text
-from espnet3.utils.redaction import environment_secrets, redact
-from espnet3.utils.summary import read_scores
+from espnet3.recipe.summary import read_scores
+from espnet3.runtime.files import write_text
+from espnet3.runtime.redaction import environment_secrets, redact
 from stages import _environment
 from stages._run import Run, opened
 

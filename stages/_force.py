@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from espnet3.utils.files import write_text
-from espnet3.utils.shard import Shard
+from espnet3.pipeline.shard import Shard
+from espnet3.runtime.files import write_text
 from stages import _environment
 from stages._run import Run
 

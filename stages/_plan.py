@@ -8,11 +8,11 @@ import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from espnet3.utils.files import write_text
-from espnet3.utils.findings import Finding
-from espnet3.utils.plan import make_plan, show_plan
-from espnet3.utils.run_utils import find_warnings
-from espnet3.utils.stages_utils import find_stage_problems, unknown_stage
+from espnet3.config.findings import Finding
+from espnet3.pipeline.plan import make_plan, show_plan
+from espnet3.pipeline.run import find_stage_problems, unknown_stage
+from espnet3.recipe.cli import find_warnings
+from espnet3.runtime.files import write_text
 from stages import _environment
 from stages._checks import refuse_faults
 from stages._run import Run, opened

@@ -12,8 +12,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from espnet3.utils.stage_spec import System
-from espnet3.utils.summary import read_scores
+from espnet3.pipeline.spec import System
+from espnet3.recipe.summary import read_scores
 
 
 def result_of(system: System, stage: str) -> Any:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from espnet3.utils.done import Decision, decide
-from espnet3.utils.fingerprint_code import recipe_digests
-from espnet3.utils.recipe import activated, load_system
-from espnet3.utils.run_config import RunConfig
-from espnet3.utils.stage_spec import SLOTS, System
+from espnet3.pipeline.code import recipe_digests
+from espnet3.pipeline.done import Decision, decide
+from espnet3.pipeline.spec import SLOTS, System
+from espnet3.recipe.recipe import activated, load_system
+from espnet3.recipe.run_config import RunConfig
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Whether a volume does what stages need of it: write, flush, rename over a file, read back, for others of the group.
 
 `doctor` shows all of it, `plan` and the entrypoints take the faults. It leaves nothing behind. How stages write is told
-in `espnet3.utils.files`.
+in `espnet3.runtime.files`.
 """
 
 import grp
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from espnet3.utils.files import write_bytes
+from espnet3.runtime.files import write_bytes
 
 RATE_SECONDS = 1.0
 SLOW = 20

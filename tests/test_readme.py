@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from espnet3 import errors
+from espnet3.pipeline.run import stages_of
 from espnet3.systems.asr.system import ASRSystem
 from espnet3.systems.base.config import TrainingConfig
-from espnet3.utils.stages_utils import stages_of
 from stages._environment import VARIABLES
 from tests.readmes import lines_of, type_lines
 

@@ -31,15 +31,15 @@ CARD = "Recipe `digits/asr` with `ASRSystem`, espnet3 0.1.0, commit `ab`, seed 1
 SUMS = "01  meta.json\n02  model.safetensors\n"
 REPORT = '<h1>WER</h1><section aria-labelledby="speed">3 s</section><p>12.5</p>'
 LOG = """\
-2026-11-23 23:41:07,090 INFO espnet3.utils.logging_utils: train on a (Linux), 2 processors
+2026-11-23 23:41:07,090 INFO espnet3.runtime.logs: train on a (Linux), 2 processors
 command: python run.py
 directory: /a
 git: recipe unknown, espnet3 abc
 versions: python 3.11
-2026-11-23 23:41:07,093 INFO espnet3.utils.stages_utils: START train
-2026-11-23 23:41:17,093 INFO espnet3.utils.progress: epoch 1/3: 3/6 (50%), 0.25/s, 12 s left
+2026-11-23 23:41:07,093 INFO espnet3.pipeline.run: START train
+2026-11-23 23:41:17,093 INFO espnet3.runtime.progress: epoch 1/3: 3/6 (50%), 0.25/s, 12 s left
 2026-11-23 23:41:25,232 INFO espnet3.components.training.loop: epoch 1: train/loss 2.91, 264 times real time
-2026-11-23 23:41:25,346 INFO espnet3.utils.stages_utils: DONE train in 18.3 s
+2026-11-23 23:41:25,346 INFO espnet3.pipeline.run: DONE train in 18.3 s
 """
 EVENTS = "exp/tensorboard/events.out.tfevents.1795477284.host.16763.0"
 

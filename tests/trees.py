@@ -147,7 +147,7 @@ def _first(left: Any, right: Any, key: str = "") -> str:
 
 _OF_THE_MOMENT = {
     r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ": "",
-    r"^(INFO espnet3.utils.logging_utils: \w+) on .*": r"\1",
+    r"^(INFO espnet3.runtime.logs: \w+) on .*": r"\1",
     r"^(command|directory|git): .*": r"\1",
     r"\b(in|after) [\d.]+ s\b": r"\1 _ s",
     r"\b[\d.]+ times real time": "_ times real time",

@@ -2,8 +2,8 @@
 
 import json
 
+from espnet3.packs.pack import Meta
 from espnet3.systems.base.publication_config import PackDemo
-from espnet3.utils.packs import Meta
 
 PYTHON = "3.11"
 """The version that the demo is tested with."""

@@ -25,11 +25,11 @@ from espnet3.demo.settings import (
     read_settings,
 )
 from espnet3.errors import ConfigError, DataError
+from espnet3.packs.pack import CARD, Pack, read_pack, refuse_foreign
 from espnet3.publishing.privacy import refuse_private
+from espnet3.runtime.files import claim, remove_leftovers, replacing_dir
 from espnet3.systems.base.config import PublicationConfig, read_config
 from espnet3.systems.base.publication_config import PackDemo
-from espnet3.utils.files import claim, remove_leftovers, replacing_dir
-from espnet3.utils.packs import CARD, Pack, read_pack, refuse_foreign
 
 log = logging.getLogger(__name__)
 

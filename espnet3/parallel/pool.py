@@ -20,8 +20,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Literal
 
 from espnet3.errors import Espnet3Error, TryAgain
-from espnet3.utils.files import Claims, adopt, claims
-from espnet3.utils.processes import end_with_parent, ignore_requests_to_stop
+from espnet3.runtime.files import Claims, adopt, claims
+from espnet3.runtime.processes import end_with_parent, ignore_requests_to_stop
 
 Report = Callable[[Any], None]
 """Hands a picklable sign of progress to the parent."""

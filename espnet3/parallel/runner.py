@@ -20,8 +20,8 @@ from typing import Any
 from espnet3.errors import ConfigError, Espnet3Error, TryAgain
 from espnet3.parallel.pool import Report, run_tasks
 from espnet3.parallel.provider import Batch, Provider, Work
-from espnet3.utils.files import check_ownership, remove, write_text
-from espnet3.utils.progress import track
+from espnet3.runtime.files import check_ownership, remove, write_text
+from espnet3.runtime.progress import track
 
 log = logging.getLogger(__name__)
 

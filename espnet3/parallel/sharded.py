@@ -13,10 +13,10 @@ from pathlib import Path
 
 from espnet3.errors import TryAgain
 from espnet3.parallel.runner import Runner
-from espnet3.utils.files import OWNER_FILE, claim, remove, remove_leftovers, write_text
-from espnet3.utils.fingerprint import forced
-from espnet3.utils.progress import track
-from espnet3.utils.shard import current_shard
+from espnet3.pipeline.fingerprint import forced
+from espnet3.pipeline.shard import current_shard
+from espnet3.runtime.files import OWNER_FILE, claim, remove, remove_leftovers, write_text
+from espnet3.runtime.progress import track
 
 log = logging.getLogger(__name__)
 

@@ -13,15 +13,15 @@ from typing import Any
 import yaml
 
 from espnet3.components.data.stats import load_stats
+from espnet3.config.instantiate import build
 from espnet3.errors import ConfigError, DataError
+from espnet3.packs.config import PARTS
+from espnet3.packs.pack import CONFIG, WEIGHTS
+from espnet3.recipe.recipe import recipe_folder
 from espnet3.systems.asr.decoding.arpa import write_arpa
 from espnet3.systems.asr.decoding.ngram import WordNgram
 from espnet3.systems.base.kept_files import preprocessor_parts
 from espnet3.systems.base.publication_config import PublicationConfig
-from espnet3.utils.build import build
-from espnet3.utils.pack_config import PARTS
-from espnet3.utils.packs import CONFIG, WEIGHTS
-from espnet3.utils.recipe import recipe_folder
 
 RECOGNISER = "espnet3.systems.asr.inference.Recogniser"
 GREEDY = {"_target_": "espnet3.systems.asr.decoding.greedy.GreedyDecoder"}

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from espnet3.errors import ConfigError, DataError
-from espnet3.utils.files import is_mark
+from espnet3.runtime.files import is_mark
 
 NEVER_DELETED = ".gitattributes"
 """The Hub's own file: which files are kept in LFS."""

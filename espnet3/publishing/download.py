@@ -8,9 +8,9 @@ from glob import escape
 from pathlib import Path
 
 from espnet3.errors import ConfigError, DataError, Espnet3Error, TryAgain
+from espnet3.packs.pack import CARD, META, OPTIONAL, SUMS, read_promises
 from espnet3.publishing.hub_errors import chain, clean, is_passing
 from espnet3.publishing.repository import endpoint_of, keep_quiet, limit_waiting
-from espnet3.utils.packs import CARD, META, OPTIONAL, SUMS, read_promises
 
 TIMEOUT = 30.0
 """Seconds of one request without an answer."""

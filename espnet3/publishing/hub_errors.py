@@ -14,7 +14,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from espnet3.errors import ConfigError, Espnet3Error, TryAgain
-from espnet3.utils.redaction import environment_secrets, redact
+from espnet3.runtime.redaction import environment_secrets, redact
 
 LONGEST_NAMED_WAIT = 300.0
 """Seconds that a Hub may ask to wait before the next try; huggingface.co counts requests in windows of that length."""

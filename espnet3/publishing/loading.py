@@ -1,6 +1,6 @@
 """`espnet3.load`: a packed model, from a folder or a Hub, as an object that turns speech into text.
 
-`espnet3.load` and `python -m espnet3.transcribe` call it. What a pack may be is `espnet3.utils.packs`'s affair, what
+`espnet3.load` and `python -m espnet3.transcribe` call it. What a pack may be is `espnet3.packs.pack`'s affair, what
 happens to audio `transcriber`'s.
 """
 
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from espnet3.errors import ConfigError, DataError
+from espnet3.packs.pack import META, WEIGHTS, Pack, read_pack
 from espnet3.publishing.transcriber import Recogniser, SpeechToText
-from espnet3.utils.packs import META, WEIGHTS, Pack, read_pack
-from espnet3.utils.recipe import activated
+from espnet3.recipe.recipe import activated
 
 BACKENDS = ("auto", "torch", "onnx", "onnx-int8")
 _ONNX_FILES = {"onnx": "model.onnx", "onnx-int8": "model.int8.onnx"}
@@ -119,7 +119,7 @@ def without_bytecode() -> Iterator[None]:
 
 
 def _build(pack: Pack, backend: str, device: str) -> Recogniser:
-    from espnet3.utils.build import build, prepare
+    from espnet3.config.instantiate import build, prepare
 
     config = pack.config()
     recogniser = config["recogniser"]

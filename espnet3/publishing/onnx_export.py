@@ -21,6 +21,7 @@ from espnet3.components.modeling.masking import without_padding
 from espnet3.errors import ConfigError, DataError
 from espnet3.publishing.onnx_lstm import with_onnx_lstms
 from espnet3.publishing.transcriber import SpeechToText
+from espnet3.runtime.progress import track
 from espnet3.systems.asr.inference import Recogniser
 from espnet3.systems.asr.models.ctc_model import CTCModel, edit_distance
 from espnet3.systems.asr.onnx_inference import (
@@ -31,7 +32,6 @@ from espnet3.systems.asr.onnx_inference import (
     OnnxRecogniser,
     import_onnxruntime,
 )
-from espnet3.utils.progress import track
 
 log = logging.getLogger(__name__)
 

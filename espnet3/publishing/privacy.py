@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from espnet3.errors import ConfigError
-from espnet3.utils.redaction import environment_secrets, is_secret
+from espnet3.runtime.redaction import environment_secrets, is_secret
 
 CERTAIN = 8
 """Characters from which on a value of the environment is not met by chance."""

@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from espnet3.components.data.audio import read_audio, whole_file
 from espnet3.components.data.dataset import Sample
 from espnet3.errors import DataError
+from espnet3.packs.pack import Meta
 from espnet3.systems.asr.decoding.alignment import align
 from espnet3.systems.asr.decoding.decoder import Hypothesis
-from espnet3.utils.packs import Meta
 
 BATCH_SECONDS = 60.0
 """Most seconds of padded audio decoded at once."""

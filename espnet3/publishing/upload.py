@@ -12,13 +12,13 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from espnet3.errors import ConfigError, TryAgain
+from espnet3.packs.pack import read_pack
 from espnet3.publishing.difference import Difference, compare, local_files, refuse_strays
 from espnet3.publishing.hub_errors import PassingFault
 from espnet3.publishing.privacy import refuse_private
 from espnet3.publishing.repository import Kind, Repository, State
 from espnet3.systems.base.config import PublicationConfig, read_config
 from espnet3.systems.base.publication_config import Upload
-from espnet3.utils.packs import read_pack
 
 log = logging.getLogger(__name__)
 

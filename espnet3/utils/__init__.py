@@ -1,1 +1,1 @@
-"""What every stage needs and no task knows: configs, recipes, stages, logs, fingerprints, files."""
+"""Facades: the names that the interface and recipes use, handed on; nothing else lives here."""

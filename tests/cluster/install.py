@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from espnet3.utils import tar
+from espnet3.runtime import tar
 from images.catalog import NAMES
 from tests.charts import programs
 from tests.cluster.kube import Cluster

@@ -9,9 +9,9 @@ import pytest
 import soundfile
 
 from egs3.an4.asr.dataset import Dataset, DatasetBuilder
-from espnet3.components.data.create_dataset import create_dataset
 from espnet3.components.data.manifest import Manifest
 from espnet3.errors import ConfigError, DataError
+from espnet3.systems.base.create_dataset import create_dataset
 
 TRAIN_SPEAKERS = ("faaa", "fbbb", "fccc", "maaa", "mbbb", "mccc", "mddd", "meee")
 TEST_SPEAKERS = ("fzzz", "mzzz")

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from espnet3.utils.config_utils import load_slots
-from espnet3.utils.recipe import load_recipe
-from espnet3.utils.run_config import RunConfig
+from espnet3.config.slots import load_slots
+from espnet3.recipe.recipe import load_recipe
+from espnet3.recipe.run_config import RunConfig
 from espnet3.utils.stages_utils import run_stages
 from tests.egs3.conftest import Undisturbed
 from tests.egs3.digits_run import CONFIGS, STAGES, Digits, respect_permissions

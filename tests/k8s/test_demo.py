@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from espnet3.demo.settings import HEALTH_PATH, PORT
-from espnet3.utils.versions import package_version
+from espnet3.runtime.versions import package_version
 from k8s.__main__ import main
 
 

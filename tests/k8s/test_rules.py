@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from espnet3.utils.run_config import RunConfig
+from espnet3.recipe.run_config import RunConfig
 from k8s.containers import Cluster
 from k8s.images import Digests
 from k8s.rules import RULES, check

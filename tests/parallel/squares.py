@@ -12,7 +12,7 @@ from pathlib import Path
 from espnet3.errors import DataError
 from espnet3.parallel.provider import Batch, Provider, Work
 from espnet3.parallel.runner import Runner
-from espnet3.utils.files import OWNER_FILE
+from espnet3.runtime.files import OWNER_FILE
 
 log = logging.getLogger("tests.parallel.squares")
 

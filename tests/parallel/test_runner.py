@@ -14,7 +14,7 @@ import pytest
 from espnet3.errors import DataError, LostOwnership, TryAgain
 from espnet3.parallel.runner import Runner, kept_folder
 from espnet3.parallel.threads import threads_each
-from espnet3.utils.files import claim
+from espnet3.runtime.files import claim
 from tests.parallel.squares import Squares, UnpicklableError
 
 SQUARES = [number**2 for number in range(10)]

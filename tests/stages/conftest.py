@@ -11,12 +11,12 @@ import pytest
 
 from stages import __main__ as commands
 from stages import _environment, _process
-from tests.utils.toy_recipe import ALL, Recipe
+from tests.recipe.toy_recipe import ALL, Recipe
 
 SHARDED_INFER = """
     def infer(self):
         from espnet3.errors import TryAgain
-        from espnet3.utils.shard import current_shard
+        from espnet3.pipeline.shard import current_shard
 
         shard = current_shard()
         folder = Path(self.inference_config.inference_dir)

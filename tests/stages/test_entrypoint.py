@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from espnet3.utils.run_config import RunConfig
+from espnet3.recipe.run_config import RunConfig
 from stages import container_of, stages_with_a_file
+from tests.recipe.toy_recipe import ALL
 from tests.stages.conftest import Place
-from tests.utils.toy_recipe import ALL
 
 HEAVY = ("torch", "lightning", "scipy", "numpy", "soundfile", "sentencepiece", "tensorboard", "jiwer", "hera")
 

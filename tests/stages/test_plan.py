@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from espnet3.utils.run_config import RunConfig
+from espnet3.recipe.run_config import RunConfig
 from stages import _volume
+from tests.recipe.toy_recipe import ALL
 from tests.stages.conftest import Place
-from tests.utils.toy_recipe import ALL
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from espnet3.errors import ConfigError
-from espnet3.utils.shard import Shard
+from espnet3.pipeline.shard import Shard
 from stages import _environment
 from tests.stages.conftest import Place
 

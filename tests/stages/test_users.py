@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.recipe.toy_recipe import ALL
 from tests.stages.conftest import Place
-from tests.utils.toy_recipe import ALL
 
 SHARED = 12000
 pytestmark = pytest.mark.skipif(

@@ -19,10 +19,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from espnet3.errors import ConfigError, DataError, TryAgain
-from espnet3.utils import files
-from espnet3.utils import tar as tar_files
-from espnet3.utils.files import replacing, replacing_dir
-from espnet3.utils.progress import track
+from espnet3.runtime import files
+from espnet3.runtime import tar as tar_files
+from espnet3.runtime.files import replacing, replacing_dir
+from espnet3.runtime.progress import track
 
 CHUNK = 1 << 20
 """Bytes moved at once."""

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from espnet3.errors import ConfigError, DataError
-from espnet3.utils.files import write_bytes
+from espnet3.runtime.files import write_bytes
 
 
 class ArtifactWriter(Protocol):

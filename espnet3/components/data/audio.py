@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from espnet3.components.data.manifest import Utterance
 from espnet3.errors import DataError
-from espnet3.utils.files import sha256
+from espnet3.runtime.files import sha256
 
 Samples = NDArray[np.float32]
 

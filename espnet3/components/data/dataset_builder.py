@@ -14,7 +14,7 @@ from pathlib import Path
 class DatasetBuilder(ABC):
     """Makes manifests (and audio, if need be) under `data_dir`, in two steps that are each done once.
 
-    Write files through `espnet3.utils.files.replacing` and folders through `replacing_dir`, the manifests last: then
+    Write files through `espnet3.runtime.files.replacing` and folders through `replacing_dir`, the manifests last: then
     what exists is complete, and the questions of this class need only ask whether it exists.
     """
 

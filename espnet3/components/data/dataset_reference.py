@@ -1,7 +1,7 @@
 """Dataset references: from an entry under `dataset:` in the YAML to a dataset.
 
 Stages call `load_datasets` for `dataset.train` and `dataset.valid` and `load_test_sets` for `dataset.test`;
-create_dataset looks for builders with `dataset_module`. What the entries may hold is in `espnet3.utils.sections`.
+create_dataset looks for builders with `dataset_module`. What the entries may hold is in `espnet3.config.sections`.
 """
 
 import importlib
@@ -14,10 +14,10 @@ from types import ModuleType
 from typing import Any
 
 from espnet3.components.data.dataset import CombinedDataset, SpeechDataset, TransformedDataset
+from espnet3.config.sections import DatasetReference
 from espnet3.errors import ConfigError, DataError
-from espnet3.utils import recipe_files
-from espnet3.utils.recipe import import_recipe_module, is_missing
-from espnet3.utils.sections import DatasetReference
+from espnet3.recipe import files as recipe_files
+from espnet3.recipe.recipe import import_recipe_module, is_missing
 
 _CORPUS_AND_SYSTEM = re.compile(r"[\w-]+/[\w-]+")
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -118,7 +118,7 @@ def load_dataset(reference: DatasetReference, recipe_dir: Path, key: str) -> Spe
         )
     if reference.transform is None:
         return dataset
-    from espnet3.utils.build import build
+    from espnet3.config.instantiate import build
 
     return TransformedDataset(dataset, build(reference.transform, f"{key}.transform"))
 

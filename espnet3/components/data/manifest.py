@@ -20,7 +20,7 @@ from typing import Any, Self, overload
 import numpy as np
 
 from espnet3.errors import DataError
-from espnet3.utils.files import replacing
+from espnet3.runtime.files import replacing
 
 BLOCK = 1 << 24
 """Bytes read at once."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from espnet3.errors import DataError
-from espnet3.utils.files import write_text
+from espnet3.runtime.files import write_text
 
 
 def write_scp(path: Path | str, values: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from espnet3.errors import DataError
-from espnet3.utils.files import write_bytes
+from espnet3.runtime.files import write_bytes
 
 LEAST_STD = 1e-3
 """Standard deviation given to a value that hardly changes: dividing by less would blow up rounding errors."""

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 import numpy as np
 from omegaconf import DictConfig
 
+from espnet3.config.sections import DataConfig, Target, read_config
 from espnet3.errors import ConfigError, DataError
-from espnet3.utils.files import claim, remove_leftovers, write_bytes, write_text
-from espnet3.utils.progress import track
-from espnet3.utils.sections import DataConfig, Target, read_config
+from espnet3.runtime.files import claim, remove_leftovers, write_bytes, write_text
+from espnet3.runtime.progress import track
 
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
@@ -248,7 +248,7 @@ def train_tokenizer(config: DictConfig) -> None:
         DataError: there is no text, or a manifest is missing.
     """
     from espnet3.components.data.dataset_reference import load_datasets
-    from espnet3.utils.build import build
+    from espnet3.config.instantiate import build
 
     settings = read_config(TokenizerConfig, config, "training_config")
     tokenizer: Tokenizer = build(settings.tokenizer, "training_config.tokenizer")

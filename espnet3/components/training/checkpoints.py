@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from espnet3.errors import DataError
-from espnet3.utils.files import check_ownership, remove, replacing, write_bytes, write_text
+from espnet3.runtime.files import check_ownership, remove, replacing, write_bytes, write_text
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from espnet3.components.data.batching import DurationBatches
 from espnet3.errors import Espnet3Error
-from espnet3.utils.processes import end_with_parent
+from espnet3.runtime.processes import end_with_parent
 
 Arrays = dict[str, np.ndarray]
 Preprocessor = Callable[[Mapping[str, Any], np.random.Generator | None], Arrays]

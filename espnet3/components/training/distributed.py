@@ -17,7 +17,7 @@ from torch.multiprocessing.spawn import ProcessException, ProcessRaisedException
 
 from espnet3 import errors
 from espnet3.errors import Espnet3Error, TryAgain
-from espnet3.utils.processes import end_with_parent
+from espnet3.runtime.processes import end_with_parent
 
 log = logging.getLogger(__name__)
 

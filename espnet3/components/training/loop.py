@@ -31,7 +31,7 @@ from espnet3.components.training.reports import Report, Row, summary
 from espnet3.components.training.state import TrainingState
 from espnet3.components.training.stopwatch import Stopwatch
 from espnet3.errors import ConfigError, TryAgain
-from espnet3.utils.progress import track
+from espnet3.runtime.progress import track
 
 log = logging.getLogger(__name__)
 

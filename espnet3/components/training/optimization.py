@@ -9,8 +9,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from espnet3.components.training.schedules import Schedule
+from espnet3.config.instantiate import Node, prepare
 from espnet3.errors import ConfigError
-from espnet3.utils.build import Node, prepare
 
 
 def build_optimizer(node: Node, model: nn.Module) -> Optimizer:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from espnet3.errors import ConfigError, DataError
-from espnet3.utils.files import check_ownership, remove, write_text
-from espnet3.utils.fingerprint import differences
+from espnet3.pipeline.fingerprint import differences
+from espnet3.runtime.files import check_ownership, remove, write_text
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from espnet3.utils.files import write_text
-from espnet3.utils.svg import Panel, Series, line_chart
+from espnet3.components.charts import Panel, Series, line_chart
+from espnet3.runtime.files import write_text
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from espnet3.components.data.dataset import Sample
+from espnet3.config.instantiate import build
 from espnet3.errors import ConfigError, DataError
 from espnet3.systems.asr.decoding.decoder import Decoder, Hypothesis, arrays
 from espnet3.systems.asr.parts import build_preprocessor, check_decoder, load_training_config, output
-from espnet3.utils.build import build
 
 
 class Recogniser:

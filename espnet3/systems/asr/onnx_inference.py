@@ -13,9 +13,9 @@ import numpy as np
 
 from espnet3.components.data.dataset import Sample
 from espnet3.errors import ConfigError, DataError
+from espnet3.packs.pack import read_pack
 from espnet3.systems.asr.decoding.decoder import Decoder, Hypothesis
 from espnet3.systems.asr.parts import build_preprocessor, check_decoder, output
-from espnet3.utils.packs import read_pack
 
 VARIANTS = {"float32": "model.onnx", "int8": "model.int8.onnx"}
 """File in a pack by precision."""

@@ -9,10 +9,10 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from espnet3.config.instantiate import build
 from espnet3.errors import ConfigError, DataError
 from espnet3.systems.asr.decoding.decoder import Hypothesis
 from espnet3.systems.base.kept_files import locate_files, preprocessor_parts
-from espnet3.utils.build import build
 
 
 def load_training_config(exp_dir: Path) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from typing import Any
 from omegaconf import DictConfig
 
 from espnet3.components.data.tokenizer import TokenizerConfig, train_tokenizer
-from espnet3.utils.files import sha256, write_text
-from espnet3.utils.fingerprint import fingerprint_of
-from espnet3.utils.named_files import named_files
-from espnet3.utils.sections import read_config
+from espnet3.config.sections import read_config
+from espnet3.pipeline.contents import named_files
+from espnet3.pipeline.fingerprint import fingerprint_of
+from espnet3.runtime.files import sha256, write_text
 
 log = logging.getLogger(__name__)
 

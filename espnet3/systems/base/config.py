@@ -1,6 +1,6 @@
 """The config slots of the base System: which keys there are, what they mean, in which unit, and what they default to.
 
-`espnet3.utils.config_checks` reads these models to find missing keys, near misses and wrong types before the first
+`espnet3.config.checks` reads these models to find missing keys, near misses and wrong types before the first
 stage starts; the stage functions read their settings through `read_config`. Keys that are not listed here are the
 recipe's own and are left alone. What stands behind a `_target_` is described by the class that it names.
 """
@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from espnet3.config.sections import DataConfig, Dataset, DatasetReference, Folder, Section, Target, read_config
 from espnet3.systems.base.publication_config import PublicationConfig
-from espnet3.utils.sections import DataConfig, Dataset, DatasetReference, Folder, Section, Target, read_config
 
 __all__ = [
     "Dataloader",

@@ -21,13 +21,13 @@ from espnet3.errors import ConfigError, DataError
 from espnet3.parallel.runner import Runner
 from espnet3.parallel.sharded import PIECES, do_part, owning
 from espnet3.parallel.threads import threads_each
+from espnet3.pipeline.contents import named_files
+from espnet3.pipeline.fingerprint import fingerprint_of, stage_fingerprint
+from espnet3.pipeline.shard import current_shard
+from espnet3.runtime.files import remove, replacing_dir
 from espnet3.systems.base.config import InferenceConfig, read_config
 from espnet3.systems.base.inference_provider import InferenceProvider
 from espnet3.systems.base.inference_timing import summarise
-from espnet3.utils.files import remove, replacing_dir
-from espnet3.utils.fingerprint import fingerprint_of, stage_fingerprint
-from espnet3.utils.named_files import named_files
-from espnet3.utils.shard import current_shard
 
 log = logging.getLogger(__name__)
 

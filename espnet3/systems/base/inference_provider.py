@@ -75,7 +75,7 @@ class InferenceProvider(Provider):
     def build(self) -> Work:
         """Load the model."""
         limit_threads(self.threads)
-        from espnet3.utils.build import build
+        from espnet3.config.instantiate import build
 
         writers = {key: artifact_writer(key, given) for key, given in self.settings.output_artifacts.items()}
         model = build(self.settings.model, "inference_config.model")

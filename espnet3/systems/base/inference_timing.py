@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from espnet3.utils.files import write_text
+from espnet3.runtime.files import write_text
 
 PERCENTILES = (50, 90, 95, 99)
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from espnet3.components.training.record import KEPT
+from espnet3.config.instantiate import prepare
+from espnet3.config.slots import replace_texts
 from espnet3.errors import DataError
-from espnet3.utils.build import prepare
-from espnet3.utils.config_utils import replace_texts
-from espnet3.utils.files import remove, replacing_dir
-from espnet3.utils.named_files import strings
+from espnet3.pipeline.contents import strings
+from espnet3.runtime.files import remove, replacing_dir
 
 OF_TRAINING = ("augment", "feature_augment")
 """Parts of a preprocessor that nothing but training uses."""

@@ -20,9 +20,9 @@ from espnet3.components.metrics.base_metric import BaseMetric, MetricContext, Me
 from espnet3.components.metrics.scored_set import ScoredSet
 from espnet3.components.metrics.tables import error_listing, tsv
 from espnet3.errors import ConfigError, DataError
+from espnet3.runtime.files import claim, remove_leftovers, write_text
 from espnet3.systems.base.config import MetricReference, MetricsConfig, read_config
 from espnet3.systems.base.metric_inputs import read_inputs, read_utterances
-from espnet3.utils.files import claim, remove_leftovers, write_text
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def metrics_json(scores: Mapping[str, Values]) -> str:
 
 
 def _build(reference: MetricReference, key: str) -> BaseMetric:
-    from espnet3.utils.build import build
+    from espnet3.config.instantiate import build
 
     metric = build(reference.metric, f"{key}.metric")
     if not isinstance(metric, BaseMetric):

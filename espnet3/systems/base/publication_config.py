@@ -7,7 +7,7 @@ affair.
 
 from pydantic import Field, PositiveFloat
 
-from espnet3.utils.sections import Folder, Section, Target
+from espnet3.config.sections import Folder, Section, Target
 
 
 class Onnx(Section):

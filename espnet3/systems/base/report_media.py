@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
+from espnet3.components.charts import Panel, Series, histogram, line_chart
 from espnet3.components.data.dataset import SpeechDataset
 from espnet3.components.metrics.scored_set import ScoredSet
 from espnet3.errors import DataError
-from espnet3.utils.svg import Panel, Series, histogram, line_chart
 
 LONGEST = 30.0
 """Seconds of an utterance that the report plays: it holds the audio itself, and is to stay small enough to send."""

@@ -6,7 +6,7 @@ entries over it. Logs of stages without a `log_dir` go to `training_config.exp_d
 
 from collections.abc import Mapping
 
-from espnet3.utils.stage_spec import StageSpec
+from espnet3.pipeline.spec import StageSpec
 
 TRAINING_DATA = ("training_config.dataset.train", "training_config.dataset.valid")
 TRAINING_MANIFESTS = tuple(f"{{{split}.*.data_src_args.manifest}}" for split in TRAINING_DATA)

@@ -14,11 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from espnet3.errors import ConfigError
+from espnet3.pipeline.spec import SLOTS
+from espnet3.runtime.versions import system_name
 from espnet3.systems.base.config import InferenceConfig, MetricsConfig, PublicationConfig, Section, TrainingConfig
 from espnet3.systems.base.stage import StageSpec
 from espnet3.systems.base.stage_specs import STAGE_SPECS
-from espnet3.utils.stage_spec import SLOTS
-from espnet3.utils.versions import system_name
 
 ALIASES = ("train_config", "infer_config")
 """Other names of `training_config` and `inference_config`."""
@@ -103,7 +103,7 @@ class BaseSystem:
     def create_dataset(self) -> None:
         """Make the manifests of the recipe's datasets under `data_dir`."""
         config = self._need("training_config", "create_dataset")
-        from espnet3.components.data.create_dataset import create_dataset
+        from espnet3.systems.base.create_dataset import create_dataset
 
         create_dataset(config)
 

@@ -12,17 +12,17 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from espnet3.parallel.threads import limit_threads, threads_each
+from espnet3.pipeline.contents import named_files
+from espnet3.pipeline.fingerprint import fingerprint_of, forced, stage_covered, stage_fingerprint
+from espnet3.runtime.files import claim, remove_leftovers, write_text
 from espnet3.systems.base.config import TrainingConfig, read_config
-from espnet3.utils.files import claim, remove_leftovers, write_text
-from espnet3.utils.fingerprint import fingerprint_of, forced, stage_covered, stage_fingerprint
-from espnet3.utils.named_files import named_files
 
 log = logging.getLogger(__name__)
 
 
 def collect_stats(config: DictConfig | dict[str, Any]) -> None:
     """Count, mean and variance of the features, durations and shapes, into `stats_dir`."""
-    from espnet3.components.data.collect_stats import collect_stats as collect
+    from espnet3.systems.base.collect_stats import collect_stats as collect
 
     collect(config)
 

@@ -27,10 +27,10 @@ from espnet3.components.training.preemption import preemption
 from espnet3.components.training.record import AVERAGED, FOLDER
 from espnet3.components.training.reports import Report
 from espnet3.components.training.state import TrainingState
+from espnet3.config.instantiate import build, prepare
 from espnet3.errors import ConfigError, DataError, TryAgain
 from espnet3.systems.base.config import TrainingConfig
 from espnet3.systems.base.initial_weights import freeze, load_initial
-from espnet3.utils.build import build, prepare
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ import pytest
 
 from espnet3.components.data.dataset import CombinedDataset
 from espnet3.components.data.dataset_reference import load_datasets, load_test_sets, module_name
+from espnet3.config.sections import DatasetReference
 from espnet3.errors import ConfigError, DataError, Espnet3Error
-from espnet3.utils.recipe import activated
-from espnet3.utils.sections import DatasetReference
+from espnet3.recipe.recipe import activated
 from tests.components.data.corpus import record, write_lines
 
 MODULE = "from espnet3.components.data.dataset import ManifestDataset as Dataset\n"

@@ -14,8 +14,8 @@ from espnet3.components.data.audio import whole_file
 from espnet3.components.data.manifest import write_manifest
 from espnet3.components.data.stats import Moments, stats_file
 from espnet3.components.training.checkpoints import write_averaged
+from espnet3.config.instantiate import build
 from espnet3.systems.asr.system import ASRSystem
-from espnet3.utils.build import build
 
 RATE = 8000
 MELS = 20

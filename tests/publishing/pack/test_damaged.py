@@ -99,7 +99,7 @@ def header(length: int, start: bytes = b"{") -> Callable[[bytes], bytes]:
 
 
 FOREIGN = {"_target_": "os.system", "command": "mkdir harmed"}
-WRITER = {"_target_": "espnet3.utils.files.write_text", "path": "harmed", "text": "x"}
+WRITER = {"_target_": "espnet3.runtime.files.write_text", "path": "harmed", "text": "x"}
 W, C, S, M = "model.safetensors", "inference.yaml", "SHA256SUMS", "meta.json"
 
 GROWING = b"a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + b"".join(

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from espnet3.components.data.manifest import Utterance, write_manifest
 from espnet3.components.data.scp import read_scp
+from espnet3.config.instantiate import build
 from espnet3.errors import ConfigError, DataError
 from espnet3.parallel.pool import Report, run_tasks
 from espnet3.systems.asr.decoding.greedy import GreedyDecoder
@@ -23,7 +24,6 @@ from espnet3.systems.asr.decoding.prefix_beam import PrefixBeamDecoder
 from espnet3.systems.asr.decoding.rescore import AuxiliaryRescorer
 from espnet3.systems.asr.inference import Recogniser, choose_device
 from espnet3.systems.base.inference import infer
-from espnet3.utils.build import build
 
 MODELS = "espnet3.systems.asr.models"
 DECODING = "espnet3.systems.asr.decoding"

@@ -8,9 +8,9 @@ import pytest
 
 from espnet3.components.data.manifest import Utterance, write_manifest
 from espnet3.errors import ConfigError
+from espnet3.pipeline.preflight import check_inputs
 from espnet3.systems.asr.system import ASRSystem
 from espnet3.systems.base import training
-from espnet3.utils.preflight import check_inputs
 
 TOKENIZER = Path("data/tokenizer/characters.json")
 SOURCE = "tests.systems.base.manifests"

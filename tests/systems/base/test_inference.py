@@ -15,9 +15,9 @@ import soundfile
 from espnet3.components.data.manifest import Utterance, write_manifest
 from espnet3.components.data.scp import read_scp
 from espnet3.errors import ConfigError, DataError, TryAgain
+from espnet3.pipeline.fingerprint import StageRun, running
+from espnet3.pipeline.shard import Shard, sharding
 from espnet3.systems.base.inference import infer
-from espnet3.utils.fingerprint import StageRun, running
-from espnet3.utils.shard import Shard, sharding
 
 ROOT = Path(__file__).parents[3]
 RATE = 8000

@@ -17,7 +17,7 @@ from typing import Any
 from espnet3.components.data.dataset_builder import DatasetBuilder
 from espnet3.components.data.manifest import Utterance, write_manifest
 from espnet3.errors import DataError
-from espnet3.utils.files import replacing_dir
+from espnet3.runtime.files import replacing_dir
 
 SPLITS = ("train", "valid", "test")
 RATE = 8000

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from espnet3.errors import DataError
+from espnet3.runtime.files import replacing
 from espnet3.systems.asr.decoding.backoff import UNKNOWN, Ngram, Words
-from espnet3.utils.files import replacing
 
 _NEVER = -99.0
 """The format's logarithm of zero."""

@@ -20,8 +20,8 @@ from espnet3.components.data.stats import Moments, stats_file
 from espnet3.components.training.checkpoints import Checkpoints
 from espnet3.components.training.data_module import Prepared
 from espnet3.errors import ConfigError, DataError, TryAgain
+from espnet3.pipeline.fingerprint import StageRun, running
 from espnet3.systems.base.training import train
-from espnet3.utils.fingerprint import StageRun, running
 
 Config = dict[str, Any]
 MakeConfig = Callable[..., Config]

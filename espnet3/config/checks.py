@@ -1,0 +1,133 @@
+"""Everything that is wrong with the config slots of a run, found at once and before its first stage starts.
+
+`cli.main` and the workflow's plan step call `check_slots`. Keys and types come from the models in the System's
+`config_models`; what stands behind a `_target_` is `targets`'s affair, names of stages, missing slots and output
+directories `preflight`'s. Nothing here imports a target.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from pydantic import BaseModel, ValidationError
+
+from espnet3.config.findings import Fault, Finding, Key, describe
+from espnet3.config.key_checks import find_near_misses
+from espnet3.config.slots import HANDED_DOWN, Slots, as_plain
+from espnet3.config.targets import TargetChecks
+from espnet3.pipeline.spec import StageSpec
+from espnet3.runtime.redaction import environment_secrets, is_secret, redact
+
+_MISSING = "???"
+_PLACEHOLDER = "/path/to/"
+_NOT_HERE = (
+    "and a config is stored, logged and published in plain text; take it out and set an environment variable where the "
+    "stage runs."
+)
+_CERTAIN = 8
+"""Characters from which on a value of the environment is not met by chance."""
+_Plain = Mapping[str, dict[str, Any]]
+
+
+def check_slots(
+    system_cls: Any, slots: Mapping[str, DictConfig | None], stages: Sequence[str], recipe_dir: Path | str
+) -> list[Finding]:
+    """All faults of the slots that these stages need (secrets: of every slot), slot by slot.
+
+    Args:
+        system_cls: the System class, with `stage_specs` and `config_models`.
+        slots: resolved configs, best as `load_slots` returns them: then findings name file and line.
+        stages: the stages to run.
+        recipe_dir: where the recipe's `src` and `dataset` are.
+    """
+    plain = {slot: as_plain(config) for slot, config in slots.items() if config is not None}
+    needed = {slot for stage in stages for slot in system_cls.stage_specs.get(stage, StageSpec()).slots}
+    targets = TargetChecks(Path(recipe_dir))
+    findings: list[Finding] = []
+    for slot, config in plain.items():
+        faults = list(find_secrets(config))
+        if slot in needed:
+            faults += [*_check_model(system_cls.config_models.get(slot), config), *_find_gaps(config)]
+            faults += [*targets.check(config), *targets.check_datasets(config), *_check_recipe_dir(config)]
+        inherited = _inherited(slot, plain, needed)
+        own = [fault for fault in faults if not fault.key or fault.key[0] not in inherited]
+        findings += [_finding(fault, slot, slots) for fault in own]
+    return list(dict.fromkeys(findings))
+
+
+def _finding(fault: Fault, slot: str, slots: Mapping[str, DictConfig | None]) -> Finding:
+    where = slots.locate(slot, fault.key) if isinstance(slots, Slots) else slot
+    return Finding(where, fault.sentence(slot))
+
+
+def _inherited(slot: str, plain: _Plain, checked: set[str]) -> set[str]:
+    """Keys whose faults another checked slot shows already."""
+    sources = {source: keys for source, keys in HANDED_DOWN.get(slot, {}).items() if source in checked & plain.keys()}
+    return {
+        key
+        for source, keys in sources.items()
+        for key in keys
+        if key in plain[source] and plain[slot].get(key) == plain[source][key]
+    }
+
+
+def _check_model(model: type[BaseModel] | None, config: dict[str, Any]) -> Iterator[Fault]:
+    if model is None:
+        return
+    near = list(find_near_misses(model, config))
+    meant = {(*fault.key[:-1], other) for fault, other in near}
+    yield from (fault for fault, _ in near)
+    try:
+        model.model_validate(config)
+    except ValidationError as error:
+        for finding in error.errors():
+            key = tuple(str(part) for part in finding["loc"])
+            if finding["input"] != _MISSING and not (finding["type"] == "missing" and key in meant):
+                yield Fault(key, describe(finding, "{slot}"), is_whole=True)
+
+
+def _find_gaps(node: Any, key: Key = ()) -> Iterator[Fault]:
+    """Values that someone has still to fill in."""
+    for part, value in _items(node):
+        if value == _MISSING:
+            yield Fault((*key, part), "is ???: it has no value yet; give it one.")
+        elif isinstance(value, str) and value.startswith(_PLACEHOLDER):
+            yield Fault((*key, part), f"{value} is a placeholder; give a path of your own.")
+        yield from _find_gaps(value, (*key, part))
+
+
+def find_secrets(config: Any) -> Iterator[Fault]:
+    """Secrets in plain config values, known by the name of a key or by the value; the value is not told."""
+    return _find_secrets(config, {value for value in environment_secrets() if len(value) >= _CERTAIN}, ())
+
+
+def _find_secrets(node: Any, known: set[str], key: Key) -> Iterator[Fault]:
+    for part, value in _items(node):
+        texts = [text for text in _texts(value) if text not in ("", _MISSING)]
+        if isinstance(node, dict) and is_secret(part) and texts:
+            yield Fault((*key, part), f"is a secret, {_NOT_HERE}")
+        elif isinstance(value, str) and redact(value, known) != value:
+            yield Fault((*key, part), f"holds what is a secret in an address or in the environment, {_NOT_HERE}")
+        else:
+            yield from _find_secrets(value, known, (*key, part))
+
+
+def _texts(node: Any) -> list[str]:
+    if isinstance(node, str):
+        return [node]
+    return [text for _, value in _items(node) for text in _texts(value)]
+
+
+def _check_recipe_dir(config: dict[str, Any]) -> Iterator[Fault]:
+    directory = config.get("recipe_dir")
+    if isinstance(directory, str) and not Path(directory).is_dir():
+        yield Fault(
+            ("recipe_dir",), f"{Path(directory).absolute()} is no folder; give the one of run.py, src/ and dataset/."
+        )
+
+
+def _items(node: Any) -> list[tuple[str, Any]]:
+    if isinstance(node, dict):
+        return [(str(key), value) for key, value in node.items()]
+    return [(str(place), value) for place, value in enumerate(node)] if isinstance(node, list) else []

@@ -1,0 +1,177 @@
+"""Whether what a config names by `_target_` and `data_src` exists and takes the arguments that it is given.
+
+`checks` calls it before the first stage starts, so nothing here imports a target: a model's module would load
+torch. Our own names (espnet3, egs3, the recipe's src and dataset) are read from the source; any other must belong to an
+installed package, or to one that an extra of espnet3 brings into the image of the stage that needs it.
+"""
+
+import importlib.util
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from importlib import metadata
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any
+
+from espnet3.config.findings import Fault, Key, nearest
+from espnet3.config.signatures import Signature
+from espnet3.config.target_sources import Sources, UnknownNameError
+from espnet3.recipe.files import dataset_module
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_RESERVED = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")
+_SPLITS = ("train", "valid", "test")
+
+
+class TargetChecks:
+    """The checks for one recipe.
+
+    Args:
+        recipe_dir: the folder of its `src` and `dataset`.
+    """
+
+    def __init__(self, recipe_dir: Path) -> None:
+        self._sources = Sources(_roots(recipe_dir.resolve()))
+        self._recipe_dir = recipe_dir
+
+    def check(self, node: Any, key: Key = ()) -> Iterator[Fault]:
+        """Faults of every `_target_` in plain config values, at any depth."""
+        if isinstance(node, dict):
+            yield from self._check_node(node, key)
+            for name, value in node.items():
+                yield from self.check(value, (*key, str(name)))
+        elif isinstance(node, list):
+            for place, value in enumerate(node):
+                yield from self.check(value, (*key, str(place)))
+
+    def check_datasets(self, config: Mapping[str, Any]) -> Iterator[Fault]:
+        """Faults of the dataset references in `dataset`, and of the builder's arguments in `create_dataset`."""
+        yield from _check_names(config)
+        seen: set[str] = set()
+        for key, reference in _references(config):
+            source = reference.get("data_src")
+            module = dataset_module(source) if isinstance(source, str) else "dataset"
+            place = (*key, "data_src") if isinstance(source, str) else key
+            signature = self._resolve(f"{module}.Dataset")
+            if isinstance(signature, Signature):
+                yield from _arguments(
+                    reference.get("data_src_args"), (*key, "data_src_args"), f"{module}.Dataset", signature
+                )
+            elif module not in seen:
+                yield Fault(place, f"{_sentence(signature)} A dataset module exports Dataset and DatasetBuilder.")
+            seen.add(module)
+        if len(seen) == 1:
+            target = f"{seen.pop()}.DatasetBuilder"
+            signature = self._resolve(target)
+            if isinstance(signature, Signature):
+                yield from _arguments(config.get("create_dataset"), ("create_dataset",), target, signature)
+
+    def _check_node(self, node: dict[Any, Any], key: Key) -> Iterator[Fault]:
+        for name in node:
+            if re.fullmatch(r"_+\w+_*", str(name)) and name not in _RESERVED and (meant := nearest(name, _RESERVED)):
+                yield Fault((*key, str(name)), f"did you mean {meant}?")
+        if "_target_" not in node:
+            return
+        target = node["_target_"]
+        signature = self._resolve(target)
+        if isinstance(signature, Signature):
+            yield from _arguments(node, key, target, signature)
+        else:
+            yield Fault((*key, "_target_"), _sentence(signature))
+
+    def _resolve(self, target: Any) -> Signature | str:
+        """The signature, or why there is none."""
+        if not isinstance(target, str) or not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", target):
+            return f"{target!r} is no dotted name of a class or function, such as package.module.Name"
+        if self._sources.owns(target):
+            try:
+                return self._sources.signature(target)
+            except UnknownNameError as error:
+                return f"{target} does not resolve: {error}"
+            except SyntaxError as error:
+                return f"{target} does not resolve: {error.filename}:{error.lineno}: {error.msg}"
+        package = target.partition(".")[0]
+        if not _is_installed(package) and package not in _declared():
+            return f"{target} does not resolve: there is no package {package}{_meant(package)}, and no extra brings it"
+        return Signature((), is_open=True)
+
+
+def _roots(recipe_dir: Path) -> dict[str, list[Path]]:
+    spec = PathFinder.find_spec("egs3")
+    egs3 = [Path(place).parent for place in (spec.submodule_search_locations or [])] if spec else []
+    return {
+        "espnet3": [_PACKAGE.parent],
+        "egs3": [recipe_dir, *recipe_dir.parents[2:3], *egs3],
+        "src": [recipe_dir],
+        "dataset": [recipe_dir],
+    }
+
+
+def _references(config: Mapping[str, Any]) -> Iterator[tuple[Key, Mapping[str, Any]]]:
+    splits = config.get("dataset")
+    if not isinstance(splits, dict):
+        return
+    for split in _SPLITS:
+        entries = splits.get(split)
+        for place, reference in enumerate(entries if isinstance(entries, list) else []):
+            if isinstance(reference, dict):
+                yield ("dataset", split, str(place)), reference
+
+
+def _check_names(config: Mapping[str, Any]) -> Iterator[Fault]:
+    """Test sets are told apart by name: each needs one of its own."""
+    tests = [(key, reference.get("name")) for key, reference in _references(config) if key[1] == "test"]
+    names = [name for _, name in tests]
+    for place, (key, name) in enumerate(tests):
+        if name is None:
+            yield Fault((*key, "name"), "is missing; a test set needs a name, which its results get.")
+        elif name in names[:place]:
+            yield Fault((*key, "name"), f"{name!r} names two test sets; give each a name of its own.")
+
+
+def _arguments(given: Any, key: Key, target: str, signature: Signature) -> Iterator[Fault]:
+    if signature.is_open or not isinstance(given, dict):
+        return
+    for name in given:
+        if name not in _RESERVED and name not in signature.parameters:
+            meant = nearest(str(name), signature.parameters, 0.6)
+            known = ", ".join(signature.parameters) or "nothing"
+            hint = f"did you mean {meant}?" if meant else f"it takes {known}."
+            yield Fault((*key, str(name)), f"{target} takes no {name}; {hint}")
+
+
+def _sentence(reason: str) -> str:
+    return reason if reason.endswith("?") else f"{reason}."
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+@lru_cache(maxsize=1)
+def _declared() -> frozenset[str]:
+    """Import names of what espnet3 and its extras depend on, where they are those of the distributions."""
+    return frozenset(re.split(r"[^\w.-]", line, maxsplit=1)[0].replace("-", "_").lower() for line in _requirements())
+
+
+def _requirements() -> Iterable[str]:
+    checkout = _PACKAGE.parent / "pyproject.toml"
+    if checkout.is_file():
+        import tomllib
+
+        project = tomllib.loads(checkout.read_text(encoding="utf-8")).get("project", {})
+        extras = project.get("optional-dependencies", {})
+        return [*project.get("dependencies", []), *(line for lines in extras.values() for line in lines)]
+    try:
+        return metadata.requires("espnet3") or []
+    except metadata.PackageNotFoundError:
+        return []
+
+
+def _meant(package: str) -> str:
+    meant = nearest(package, [*_declared(), "espnet3", "egs3", "src", "dataset"])
+    return f" (did you mean {meant}?)" if meant else ""

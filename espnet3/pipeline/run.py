@@ -1,0 +1,120 @@
+"""run_stages: calls a System's methods by name, in order, each with its own copies of the configs and its own log.
+
+A recipe's run.py (through `cli.main`), the container entrypoints and users' own scripts call it. It always runs
+what it is given: what is already done, `done` decides before. It knows no stage by name.
+"""
+
+import copy
+import inspect
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from espnet3.config.findings import nearest
+from espnet3.errors import ConfigError, Espnet3Error
+from espnet3.pipeline.done import remove_record
+from espnet3.pipeline.shard import current_shard
+from espnet3.pipeline.spec import SLOTS, System, spec_of
+from espnet3.runtime.logs import StageLog, logging_to, rank
+
+log = logging.getLogger(__name__)
+
+
+def run_stages(system: System, stages_to_run: Sequence[str]) -> None:
+    """Run the named methods of `system`, in the order given.
+
+    What a stage raises reaches the caller as it is.
+
+    Raises:
+        ConfigError: before anything runs: a name is no stage, or a log directory's reference does not resolve.
+    """
+    if isinstance(stages_to_run, str):
+        raise ConfigError(f"stages_to_run is a list of stage names, not a string: write [{stages_to_run!r}].")
+    if problems := [problem for stage in stages_to_run for problem in find_stage_problems(system, stage)]:
+        raise ConfigError("\n".join(problems))
+    directories = [system.log_directory(stage) for stage in stages_to_run]
+    for stage, directory in zip(stages_to_run, directories, strict=True):
+        with _own_configs(system):
+            _run_stage(system, stage, directory)
+
+
+def find_stage_problems(system: System | type[System], stage: str) -> list[str]:
+    """Why `stage` cannot be run: no such method, or one that wants arguments; empty when it can."""
+    system_cls = system if isinstance(system, type) else type(system)
+    fn = None if stage.startswith("_") else getattr(system, stage, None)
+    if isinstance(inspect.getattr_static(system_cls, stage, None), property) or not callable(fn):
+        return [unknown_stage(stage, stages_of(system_cls))]
+    if wanted := _required_arguments(fn, unbound=isinstance(system, type)):
+        return [
+            f"stage {stage!r} of {system_cls.__name__} wants arguments ({', '.join(wanted)}): a stage is a method "
+            "without arguments; keep its settings in the config."
+        ]
+    return []
+
+
+def unknown_stage(stage: str, stages: Sequence[str]) -> str:
+    """The message for a stage that there is not, with the nearest name and the list."""
+    near = nearest(stage, stages, likeness=0.6)
+    hint = f"did you mean {near}? " if near else ""
+    return f"unknown stage {stage!r}: {hint}stages: {', '.join(stages)}"
+
+
+def stages_of(system_cls: type[System]) -> list[str]:
+    """The stages that a System class has: those that it declares, then further methods without arguments."""
+    public = [name for name, fn in inspect.getmembers(system_cls, inspect.isfunction) if not name.startswith("_")]
+    runnable = [name for name in public if not _required_arguments(getattr(system_cls, name), unbound=True)]
+    declared = [stage for stage in system_cls.stage_specs if stage in runnable]
+    return [*declared, *(stage for stage in runnable if stage not in declared)]
+
+
+def _required_arguments(fn: Any, unbound: bool) -> list[str]:
+    parameters = list(inspect.signature(fn).parameters.values())[1 if unbound else 0 :]
+    optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [each.name for each in parameters if each.default is each.empty and each.kind not in optional]
+
+
+def _run_stage(system: System, stage: str, directory: Path) -> None:
+    with logging_to(_stage_log(system, stage, directory)):
+        log.info("START %s", stage)
+        if rank() == 0:
+            remove_record(system, stage)
+        start = time.monotonic()
+        try:
+            fn = getattr(system, stage)
+            fn()
+        except Espnet3Error as error:
+            log.error("FAILED %s after %.1f s: %s: %s", stage, time.monotonic() - start, type(error).__name__, error)
+            raise
+        except BaseException:
+            log.exception("FAILED %s after %.1f s", stage, time.monotonic() - start)
+            raise
+        log.info("DONE %s in %.1f s", stage, time.monotonic() - start)
+
+
+def _stage_log(system: System, stage: str, directory: Path) -> StageLog:
+    slots = spec_of(system, stage).slots or SLOTS
+    configs = {slot: config for slot in slots if (config := getattr(system, slot)) is not None}
+    training = system.training_config
+    per_rank = training is not None and OmegaConf.select(training, "stage_log_mode") == "per_rank"
+    shard = current_shard()
+    # Shards run side by side: each has a log of its own, the stage's is that of the merge.
+    name = f"{stage}_shard{shard.index}" if shard and not shard.is_merge else stage
+    return StageLog(name, directory, configs, per_rank)
+
+
+@contextmanager
+def _own_configs(system: System) -> Iterator[None]:
+    """Give the stage copies: what it does to a config reaches no other stage."""
+    configs = {name: value for name, value in vars(system).items() if name in SLOTS or isinstance(value, DictConfig)}
+    for name, config in configs.items():
+        setattr(system, name, copy.deepcopy(config))
+    try:
+        yield
+    finally:
+        for name, config in configs.items():
+            setattr(system, name, config)

@@ -1,0 +1,70 @@
+"""What a System declares about a stage beside its method, and what the layers below a System may ask of it.
+
+Systems fill `stage_specs` with these (they import them from `espnet3.systems.base.stage`); `run`,
+`fingerprint`, `plan` and the workflow generator read them. Which methods there are and what they do is the System's
+affair.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from omegaconf import DictConfig
+
+SLOTS = ("training_config", "inference_config", "metrics_config", "publication_config")
+"""The config slots of every System, in the order in which values are handed down."""
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """A stage's needs and products; one that declares nothing needs no config and always runs."""
+
+    slots: tuple[str, ...] = ()
+    """Config slots that must be given."""
+    log_dir: str | None = None
+    """Dotted reference such as `training_config.data_dir`: where the log goes and the done record lies."""
+    reads: tuple[str, ...] = ()
+    """Dotted parts of slots that the products depend on; `*` stands for every entry of a list or mapping."""
+    ignores: tuple[str, ...] = ()
+    """Parts of `reads` that the products do not depend on."""
+    files: tuple[str, ...] = ()
+    """Parts of `reads` in which a text may be the path of a file; what is in it counts, too."""
+    after: tuple[str, ...] = ()
+    """Stages whose products this one uses."""
+    inputs: tuple[str, ...] = ()
+    """Path templates such as `{training_config.data_dir}`: must exist, or be made by an earlier stage of the run."""
+    can_make: tuple[str, ...] = ()
+    """Those of `inputs` that the stage makes itself where no stage before it has."""
+    outputs: tuple[str, ...] = ()
+    """Path templates of what must exist when the stage is done."""
+    pieces: tuple[str, ...] = ()
+    """Path templates of where a stage that can be divided keeps what its shards have finished, until it is merged."""
+
+
+class System(Protocol):
+    """What running, planning and checking stages needs of a System; `BaseSystem` has it."""
+
+    stage_specs: ClassVar[Mapping[str, StageSpec]]
+    training_config: DictConfig | None
+    inference_config: DictConfig | None
+    metrics_config: DictConfig | None
+    publication_config: DictConfig | None
+
+    def log_directory(self, stage: str) -> Path:
+        """Where the log of `stage` goes."""
+        ...
+
+    def place_aside(self, stage: str) -> Path | None:
+        """Where what `stage` has made goes when it starts anew under other settings; None where it is replaced."""
+        ...
+
+
+def spec_of(system: System | type[System], stage: str) -> StageSpec:
+    """The declaration of `stage`; an empty one where the System makes none."""
+    return system.stage_specs.get(stage, StageSpec())
+
+
+def slots_of(system: System) -> dict[str, DictConfig | None]:
+    """The configs of a System by slot."""
+    return {slot: getattr(system, slot) for slot in SLOTS}

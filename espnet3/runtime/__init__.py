@@ -1,0 +1,1 @@
+"""What any process needs: files with leases, logs, redaction, progress, processes, failures, versions."""

@@ -1,0 +1,128 @@
+"""The stage create_dataset: runs the dataset builders that a config names, then checks what they made.
+
+`BaseSystem.create_dataset` calls it. A killed run goes on where it stopped, a second run does nothing but check, and of
+two processes that build the same dataset the later one wins. What a builder does is the recipe's affair; how it is
+configured is told by `espnet3.systems.base.build_job`.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from espnet3.components.data.dataset_reference import check_test_names, load_dataset
+from espnet3.components.data.validation import ManifestReport, Problem, check_manifest, check_splits, problem_list
+from espnet3.config.sections import DataConfig, DatasetReference, read_config
+from espnet3.errors import ConfigError, DataError
+from espnet3.runtime.files import claim, remove, remove_leftovers, write_text
+from espnet3.systems.base.build_job import BuildJob, build_jobs
+
+log = logging.getLogger(__name__)
+
+PROBLEMS_FILE = "problems.txt"
+"""Under `data_dir`, where the data has more problems than a message should list."""
+SHOWN = 50
+"""Problems in a message."""
+
+
+def create_dataset(config: DictConfig | dict[str, Any]) -> None:
+    """Build the datasets of a training config under its `data_dir` and check all their manifests.
+
+    Raises:
+        ConfigError: a reference or an argument of a builder is wrong, or `data_dir` cannot be written.
+        DataError: names every problem of the manifests, with file and line.
+        LostOwnership: another process began to build in the same `data_dir`.
+    """
+    settings = read_config(DataConfig, config, "training_config")
+    check_test_names(settings.dataset.test, "training_config.dataset.test")
+    jobs = build_jobs(settings)
+    with _owned(Path(settings.data_dir)):
+        remove_leftovers(settings.data_dir, nested=False)
+        built = [job.run() for job in jobs]
+        _check(settings, jobs, with_checksums=not any(built))
+
+
+@contextmanager
+def _owned(data_dir: Path) -> Iterator[None]:
+    """Own `data_dir`, and put its faults in the user's words."""
+    try:
+        with claim(data_dir):
+            yield
+    except OSError as error:
+        if data_dir.is_dir() and os.access(data_dir, os.W_OK | os.X_OK):
+            raise
+        raise ConfigError(
+            f"training_config.data_dir: {data_dir} cannot be written ({error.strerror}). Make it writable, or choose "
+            "another directory."
+        ) from error
+
+
+def _check(settings: DataConfig, jobs: list[BuildJob], *, with_checksums: bool) -> None:
+    """Check the manifests of all splits; log a line for each, and raise what is wrong."""
+    data_dir = Path(settings.data_dir)
+    reports: dict[Path, ManifestReport] = {}
+    splits: dict[str, list[ManifestReport]] = {}
+    problems: list[Problem | str] = []
+    for split, key, reference in _references(settings):
+        try:
+            path = _manifest(reference, settings, key)
+        except DataError as error:
+            problems.append(f"{error} {_made(jobs)}")
+            continue
+        if path is None:
+            log.info("%s: %s has no manifest, so it is not checked.", split, key)
+            continue
+        if path not in reports:
+            reports[path] = check_manifest(path, with_checksums=with_checksums)
+            problems += reports[path].problems
+        splits.setdefault(split, []).append(reports[path])
+    problems += check_splits(splits)
+    _summarize(splits)
+    _report(problems, data_dir)
+
+
+def _references(settings: DataConfig) -> Iterator[tuple[str, str, DatasetReference]]:
+    """Split, dotted key and entry; each test set is a split of its own."""
+    for split in ("train", "valid", "test"):
+        entries: list[DatasetReference] = getattr(settings.dataset, split)
+        for place, entry in enumerate(entries):
+            key = f"training_config.dataset.{split}.{place}"
+            yield (f"test set {entry.name}" if split == "test" else split), key, entry
+
+
+def _manifest(reference: DatasetReference, settings: DataConfig, key: str) -> Path | None:
+    without_transform = reference.model_copy(update={"transform": None})
+    dataset = load_dataset(without_transform, Path(settings.recipe_dir), key)
+    manifest = getattr(dataset, "manifest", None)
+    return None if manifest is None else Path(manifest.path)
+
+
+def _made(jobs: list[BuildJob]) -> str:
+    made = sorted(str(path) for job in jobs for path in job.data_dir.glob("*.jsonl"))
+    return f"The builders made {', '.join(made)}." if made else "The builders made no manifest."
+
+
+def _summarize(splits: dict[str, list[ManifestReport]]) -> None:
+    for split, reports in splits.items():
+        utterances = sum(report.utterances for report in reports)
+        hours = sum(report.seconds for report in reports) / 3600
+        speakers = len(set[str]().union(*(report.speakers for report in reports)))
+        log.info("%s: %d utterances, %.2f hours, %d speakers", split, utterances, hours, speakers)
+
+
+def _report(problems: list[Problem | str], data_dir: Path) -> None:
+    errors = [problem for problem in problems if isinstance(problem, str) or not problem.is_warning]
+    for problem in problems:
+        if problem not in errors:
+            log.warning("%s", problem)
+    remove(data_dir / PROBLEMS_FILE)
+    if not errors:
+        return
+    if len(errors) > SHOWN:
+        write_text(data_dir / PROBLEMS_FILE, "".join(f"{error}\n" for error in errors))
+    where = f" All of them are in {data_dir / PROBLEMS_FILE}." if len(errors) > SHOWN else ""
+    raise DataError(problem_list(errors, SHOWN) + where)
