@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet3.pipeline.spec import SLOTS
+from espnet3.config.slot_names import SLOTS
 
 KINDS = ("Workflow", "WorkflowTemplate")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from espnet3.config.checks import check_slots
 from espnet3.config.findings import Finding
+from espnet3.config.slot_names import SLOTS
 from espnet3.config.slots import load_slots
 from espnet3.errors import ConfigError
 from espnet3.pipeline.preflight import check_names, check_needs
-from espnet3.pipeline.spec import SLOTS
 from espnet3.recipe.recipe import Recipe, load_recipe
 from espnet3.recipe.run_config import RunConfig, build_run_config
 

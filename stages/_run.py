@@ -12,9 +12,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from espnet3.config.slot_names import SLOTS
 from espnet3.pipeline.code import recipe_digests
 from espnet3.pipeline.done import Decision, decide
-from espnet3.pipeline.spec import SLOTS, System
+from espnet3.pipeline.spec import System
 from espnet3.recipe.recipe import activated, load_system
 from espnet3.recipe.run_config import RunConfig
 

@@ -5,18 +5,17 @@
 directories `preflight`'s. Nothing here imports a target.
 """
 
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Union, get_args, get_origin
 
 from omegaconf import DictConfig
 from pydantic import BaseModel, ValidationError
 
-from espnet3.config.findings import Fault, Finding, Key, describe
-from espnet3.config.key_checks import find_near_misses
+from espnet3.config.findings import Fault, Finding, Key, describe, nearest
 from espnet3.config.slots import HANDED_DOWN, Slots, as_plain
 from espnet3.config.targets import TargetChecks
-from espnet3.pipeline.spec import StageSpec
 from espnet3.runtime.redaction import environment_secrets, is_secret, redact
 
 _MISSING = "???"
@@ -28,6 +27,7 @@ _NOT_HERE = (
 _CERTAIN = 8
 """Characters from which on a value of the environment is not met by chance."""
 _Plain = Mapping[str, dict[str, Any]]
+_HANDED_ON = {key for sources in HANDED_DOWN.values() for keys in sources.values() for key in keys}
 
 
 def check_slots(
@@ -42,7 +42,8 @@ def check_slots(
         recipe_dir: where the recipe's `src` and `dataset` are.
     """
     plain = {slot: as_plain(config) for slot, config in slots.items() if config is not None}
-    needed = {slot for stage in stages for slot in system_cls.stage_specs.get(stage, StageSpec()).slots}
+    specs = [system_cls.stage_specs[stage] for stage in stages if stage in system_cls.stage_specs]
+    needed = {slot for spec in specs for slot in spec.slots}
     targets = TargetChecks(Path(recipe_dir))
     findings: list[Finding] = []
     for slot, config in plain.items():
@@ -75,7 +76,7 @@ def _inherited(slot: str, plain: _Plain, checked: set[str]) -> set[str]:
 def _check_model(model: type[BaseModel] | None, config: dict[str, Any]) -> Iterator[Fault]:
     if model is None:
         return
-    near = list(find_near_misses(model, config))
+    near = list(_find_near_misses(model, config))
     meant = {(*fault.key[:-1], other) for fault, other in near}
     yield from (fault for fault, _ in near)
     try:
@@ -85,6 +86,31 @@ def _check_model(model: type[BaseModel] | None, config: dict[str, Any]) -> Itera
             key = tuple(str(part) for part in finding["loc"])
             if finding["input"] != _MISSING and not (finding["type"] == "missing" and key in meant):
                 yield Fault(key, describe(finding, "{slot}"), is_whole=True)
+
+
+def _find_near_misses(model: type[BaseModel], node: dict[str, Any], key: Key = ()) -> Iterator[tuple[Fault, str]]:
+    """Each key that looks like a misspelling, and the known one that is probably meant; others are the recipe's own."""
+    known = set(model.model_fields)
+    for name, value in node.items():
+        if name in known:
+            yield from _near_misses_inside(model.model_fields[name].annotation, value, (*key, name))
+        elif name not in _HANDED_ON and (meant := nearest(str(name), sorted(known))):
+            yield Fault((*key, str(name)), f"did you mean {meant}?"), meant
+
+
+def _near_misses_inside(annotation: Any, value: Any, key: Key) -> Iterator[tuple[Fault, str]]:
+    arguments = get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and isinstance(value, dict):
+        yield from _find_near_misses(annotation, value, key)
+    elif get_origin(annotation) in {Union, types.UnionType}:
+        for choice in arguments:
+            yield from _near_misses_inside(choice, value, key)
+    elif isinstance(value, list) and arguments:
+        for place, item in enumerate(value):
+            yield from _near_misses_inside(arguments[0], item, (*key, str(place)))
+    elif isinstance(value, dict) and len(arguments) == 2:
+        for name, item in value.items():
+            yield from _near_misses_inside(arguments[1], item, (*key, str(name)))
 
 
 def _find_gaps(node: Any, key: Key = ()) -> Iterator[Fault]:

@@ -16,8 +16,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from espnet3.config.compose import Layer, locate, read_layers
+from espnet3.config.slot_names import SLOTS
 from espnet3.errors import ConfigError
-from espnet3.pipeline.spec import SLOTS
 
 _SHARED = ("exp_tag", "exp_dir", "data_dir", "recipe_dir")
 HANDED_DOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {

@@ -14,10 +14,10 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
+from espnet3.config.data_sources import dataset_module
 from espnet3.config.findings import Fault, Key, nearest
 from espnet3.config.signatures import Signature
 from espnet3.config.target_sources import Sources, UnknownNameError
-from espnet3.recipe.files import dataset_module
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _RESERVED = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")

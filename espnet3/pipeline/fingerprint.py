@@ -30,8 +30,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from espnet3.config.slot_names import SLOTS
 from espnet3.pipeline.code import code_of
-from espnet3.pipeline.spec import SLOTS, StageSpec, System, spec_of
+from espnet3.pipeline.spec import StageSpec, System, spec_of
 from espnet3.runtime.versions import package_version
 
 COSMETIC = (

@@ -16,10 +16,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from espnet3.config.findings import nearest
+from espnet3.config.slot_names import SLOTS
 from espnet3.errors import ConfigError, Espnet3Error
 from espnet3.pipeline.done import remove_record
 from espnet3.pipeline.shard import current_shard
-from espnet3.pipeline.spec import SLOTS, System, spec_of
+from espnet3.pipeline.spec import System, spec_of
 from espnet3.runtime.logs import StageLog, logging_to, rank
 
 log = logging.getLogger(__name__)

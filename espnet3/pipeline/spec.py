@@ -12,8 +12,7 @@ from typing import ClassVar, Protocol
 
 from omegaconf import DictConfig
 
-SLOTS = ("training_config", "inference_config", "metrics_config", "publication_config")
-"""The config slots of every System, in the order in which values are handed down."""
+from espnet3.config.slot_names import SLOTS
 
 
 @dataclass(frozen=True)

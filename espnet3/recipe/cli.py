@@ -17,7 +17,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from espnet3.config.data_sources import data_sources
 from espnet3.config.findings import Finding
+from espnet3.config.slot_names import SLOTS
 from espnet3.config.slots import Slots, load_slots
 from espnet3.errors import ConfigError, DataError, Espnet3Error
 from espnet3.pipeline.code import recipe_digests
@@ -26,8 +28,8 @@ from espnet3.pipeline.fingerprint import running
 from espnet3.pipeline.plan import make_plan, show_plan
 from espnet3.pipeline.preflight import check_directories, check_inputs, check_names, check_needs
 from espnet3.pipeline.run import run_stages
-from espnet3.pipeline.spec import SLOTS, System
-from espnet3.recipe.files import data_sources, read_dataset_modules, read_recipe_files
+from espnet3.pipeline.spec import System
+from espnet3.recipe.files import read_dataset_modules, read_recipe_files
 from espnet3.recipe.recipe import Recipe, activated, recipe_name
 from espnet3.recipe.summary import show_summary
 from espnet3.runtime.failures import failure_of

@@ -5,11 +5,11 @@ dataset modules of other recipes that a config names by `data_src`. Speech and m
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path, PurePosixPath
-from typing import Any
 
+from espnet3.config.data_sources import dataset_module
 from espnet3.errors import ConfigError
 
 LARGEST_FILE = 64 * 1024
@@ -51,26 +51,6 @@ def read_dataset_modules(sources: Iterable[str], search: Iterable[Path]) -> dict
             )
         files |= _read(root, [root / package])
     return files
-
-
-def dataset_module(source: str) -> str:
-    """The dotted module of a `data_src`: `an4/asr` is egs3.an4.asr.dataset."""
-    if "/" not in source:
-        return source
-    return "egs3." + ".".join(part.replace("-", "_") for part in source.split("/")) + ".dataset"
-
-
-def data_sources(node: Any) -> Iterator[str]:
-    """Every `data_src` in plain config values, at any depth."""
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            if key == "data_src" and isinstance(value, str):
-                yield value
-            else:
-                yield from data_sources(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from data_sources(value)
 
 
 def check_travelling_path(name: str) -> str:

@@ -28,10 +28,11 @@ import yaml
 from omegaconf import DictConfig
 from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
 
+from espnet3.config.data_sources import data_sources
 from espnet3.config.findings import describe
 from espnet3.config.slots import as_plain, frozen_copy
 from espnet3.errors import ConfigError
-from espnet3.recipe.files import check_travelling_path, data_sources, read_dataset_modules
+from espnet3.recipe.files import check_travelling_path, read_dataset_modules
 from espnet3.recipe.recipe import Recipe
 from espnet3.runtime.files import write_bytes
 from espnet3.runtime.versions import system_name

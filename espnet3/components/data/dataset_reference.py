@@ -1,7 +1,7 @@
 """Dataset references: from an entry under `dataset:` in the YAML to a dataset.
 
 Stages call `load_datasets` for `dataset.train` and `dataset.valid` and `load_test_sets` for `dataset.test`;
-create_dataset looks for builders with `dataset_module`. What the entries may hold is in `espnet3.config.sections`.
+create_dataset looks for builders with `import_dataset_module`. What the entries may hold is in `espnet3.config.sections`.
 """
 
 import importlib
@@ -14,9 +14,9 @@ from types import ModuleType
 from typing import Any
 
 from espnet3.components.data.dataset import CombinedDataset, SpeechDataset, TransformedDataset
+from espnet3.config.data_sources import dataset_module
 from espnet3.config.sections import DatasetReference
 from espnet3.errors import ConfigError, DataError
-from espnet3.recipe import files as recipe_files
 from espnet3.recipe.recipe import import_recipe_module, is_missing
 
 _CORPUS_AND_SYSTEM = re.compile(r"[\w-]+/[\w-]+")
@@ -59,7 +59,7 @@ def load_test_sets(
     return {str(ref.name): load_dataset(ref, recipe_dir, f"{key}.{i}") for i, ref in enumerate(references)}
 
 
-def dataset_module(data_src: str | None, recipe_dir: Path, key: str) -> ModuleType:
+def import_dataset_module(data_src: str | None, recipe_dir: Path, key: str) -> ModuleType:
     """The module behind a `data_src`: `corpus/system`, a dotted name, or None for the recipe's own `dataset`.
 
     Raises:
@@ -86,7 +86,7 @@ def module_name(data_src: str, key: str) -> str:
         ConfigError: it is neither `corpus/system` nor a dotted name.
     """
     if _CORPUS_AND_SYSTEM.fullmatch(data_src) or _DOTTED.fullmatch(data_src):
-        return recipe_files.dataset_module(data_src)
+        return dataset_module(data_src)
     raise ConfigError(f"{key}.data_src is {data_src!r}; it must be <corpus>/<system> or the dotted name of a module.")
 
 
@@ -108,7 +108,7 @@ def load_dataset(reference: DatasetReference, recipe_dir: Path, key: str) -> Spe
         ConfigError: it names no dataset, or its arguments do not fit.
         DataError: its manifest is missing.
     """
-    make = exported(dataset_module(reference.data_src, recipe_dir, key), "Dataset", key)
+    make = exported(import_dataset_module(reference.data_src, recipe_dir, key), "Dataset", key)
     dataset: SpeechDataset = _called(make, reference.data_src_args, f"{key}.data_src_args")
     lacking = [name for name in ("__len__", "__getitem__", "durations", "utterance") if not hasattr(make, name)]
     if lacking and not all(hasattr(dataset, name) for name in lacking):

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
 from espnet3.components.data.dataset_builder import DatasetBuilder
-from espnet3.components.data.dataset_reference import dataset_module, exported
+from espnet3.components.data.dataset_reference import exported, import_dataset_module
 from espnet3.config.findings import nearest
 from espnet3.config.sections import DataConfig, DatasetReference
 from espnet3.errors import ConfigError, DataError
@@ -130,7 +130,7 @@ def _modules(settings: DataConfig) -> dict[str | None, tuple[ModuleType, str]]:
         for place, reference in enumerate(references):
             key = f"training_config.dataset.{split}.{place}"
             if reference.data_src not in found:
-                module = dataset_module(reference.data_src, Path(settings.recipe_dir), key)
+                module = import_dataset_module(reference.data_src, Path(settings.recipe_dir), key)
                 found[reference.data_src] = module, key
     if not found:
         raise ConfigError("training_config.dataset names no dataset: list at least one under train, valid or test.")

@@ -1,4 +1,4 @@
-"""`StageSpec`, where Systems import it from; it lives in `espnet3.utils`, whose modules run and plan stages."""
+"""`StageSpec`, where Systems import it from; it lives in `espnet3.pipeline`, which runs and plans stages."""
 
 from espnet3.pipeline.spec import StageSpec
 

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from espnet3.config.slot_names import SLOTS
 from espnet3.errors import ConfigError
-from espnet3.pipeline.spec import SLOTS
 from espnet3.runtime.versions import system_name
 from espnet3.systems.base.config import InferenceConfig, MetricsConfig, PublicationConfig, Section, TrainingConfig
 from espnet3.systems.base.stage import StageSpec
