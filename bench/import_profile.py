@@ -1,6 +1,6 @@
 """What a process imports and how long that takes, by package: what `cold` says of a start that misses its limit.
 
-It reads what Python writes with PYTHONPROFILEIMPORTTIME; running the process is the caller's affair.
+It reads what Python writes with PYTHONPROFILEIMPORTTIME; running the process is up to the caller.
 """
 
 import re

@@ -4,7 +4,7 @@
     ├─ ConfigError   78   the config is wrong: a person must change it
     ├─ DataError     66   the data is wrong: a person must change it
     └─ TryAgain      75   a passing fault, or stopped where it can go on
-       └─ LostOwnership    another run took over the output directory
+       └─ LostLease        another run took over the output directory
 
 Every layer raises these; a recipe's run.py and the container entrypoint turn them into exit codes, a workflow into its
 retry rule. A message is a full sentence that says what was wrong, what is accepted and what to do. Exit codes 64 and 65
@@ -38,5 +38,5 @@ class TryAgain(Espnet3Error):
     exit_code = 75
 
 
-class LostOwnership(TryAgain):
-    """Another run claimed the output directory; this one stopped before it wrote a byte more."""
+class LostLease(TryAgain):
+    """Another run took the lease of the output directory; this one stopped before it wrote a byte more."""

@@ -1,6 +1,6 @@
 """The program that builds images on this machine: docker, podman or buildah, whichever works.
 
-`find` tries them in that order, and asks each for its storage, since a docker client without a daemon is no engine.
+`find` tries them in that order, and asks each for its storage, since a docker client without a daemon is not an engine.
 Where none works and the user is root on a Debian system, buildah is installed. All three read the same Dockerfiles.
 """
 

@@ -1,6 +1,6 @@
 """What each command of `python -m k8s` does; `__main__` calls it.
 
-Flags are `flags`'s affair, objects those of `workflow` and `job`, the cluster that of `api`.
+For flags, see `flags`; for objects, `workflow` and `job`; for the cluster, `api`.
 """
 
 import sys

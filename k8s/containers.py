@@ -17,7 +17,7 @@ from stages import container_of, stages_with_a_file
 from stages._container import Container
 
 SERVICE_IMAGE = "data"
-"""Holds no torch: plan and finish start in a second or two."""
+"""Holds no torch: plan and report start in a second or two."""
 _SERVICE = Container(image=SERVICE_IMAGE, cpu="500m", memory="512Mi", reads="the run config", writes="its decisions")
 
 
@@ -67,7 +67,7 @@ def stage_containers(
 
 
 def service_container(name: str, cluster: Cluster) -> StageContainer:
-    """`plan` or `finish`, which belong to every run."""
+    """`plan` or `report`, which belong to every run."""
     return cut_to_pool(_container(name, _SERVICE, StageSettings(), cluster, 0), cluster)
 
 

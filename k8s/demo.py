@@ -1,7 +1,7 @@
 """The demo of a recipe as a Deployment and a Service, with the network rule that lets visitors in.
 
-`python -m k8s demo` calls it. What the demo shows is `pack_demo`'s folder on the workspace, how it is served
-`espnet3.demo`'s affair; exposing the Service to the world is that of the cluster's ingress.
+`python -m k8s demo` calls it. What the demo shows is `pack_demo`'s folder on the workspace, for how it is served,
+see `espnet3.demo`; exposing the Service to the world is up to the cluster's ingress.
 """
 
 from pathlib import PurePosixPath

@@ -1,7 +1,7 @@
 """Which image a stage's container takes: by digest where `make push` put one down, else by version.
 
-`containers` calls it. The names are those under which `images/` builds; how an image comes to its nodes is the
-profile's affair (`images` in the chart's values).
+`containers` calls it. The names are those under which `images/` builds; how an image comes to its nodes is up to the
+profile (`images` in the chart's values).
 """
 
 import json

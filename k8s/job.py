@@ -23,7 +23,7 @@ KEY = "run-config"
 ANNOTATION = f"espnet3.org/{KEY}"
 """Kubernetes takes 256 KiB of annotations, and a run config has at most half of that."""
 _UID = "metadata.labels['batch.kubernetes.io/controller-uid']"
-_WISH = {"name": "ESPNET3_FORCE_ID", "valueFrom": {"fieldRef": {"fieldPath": _UID}}}
+_IDEMPOTENCY_KEY = {"name": "ESPNET3_IDEMPOTENCY_KEY", "valueFrom": {"fieldRef": {"fieldPath": _UID}}}
 """The Job itself, the same for every pod that replaces another."""
 
 
@@ -138,4 +138,4 @@ def _variables(request: JobRequest) -> list[dict[str, Any]]:
     if request.force:
         variables["ESPNET3_FORCE"] = request.container.stage
     plain_ones = [{"name": name, "value": value} for name, value in variables.items()]
-    return [*plain_ones, _WISH] if request.force else plain_ones
+    return [*plain_ones, _IDEMPOTENCY_KEY] if request.force else plain_ones

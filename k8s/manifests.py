@@ -1,6 +1,6 @@
 """Kubernetes objects as YAML text, the same for the same objects.
 
-`python -m k8s` prints it. What the objects say is the affair of `workflow`, `job` and `demo`.
+`python -m k8s` prints it. For what the objects say, see `workflow`, `job` and `demo`.
 """
 
 from collections.abc import Mapping, Sequence

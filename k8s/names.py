@@ -1,6 +1,6 @@
 """Names that Kubernetes and Argo accept, made in one place from the recipe's and the stages' own.
 
-Templates, tasks and labels are named here, and nowhere else; what a name stands for is the callers' affair.
+Templates, tasks and labels are named here, and nowhere else; what a name stands for is up to the callers.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Which nodes a stage's pod may go to: selectors, tolerations, and for the GPU pool spot first, on-demand at last.
 
-`templates` and `job` call it. What the pools are is the profile's affair.
+`templates` and `job` call it. What the pools are is up to the profile.
 """
 
 from typing import Any

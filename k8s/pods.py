@@ -1,7 +1,7 @@
 """The parts that a stage's pod has under Argo and as a plain Job alike: environment, volumes, resources, security.
 
 `templates` and `job` put them together. Every pod fits Pod Security `restricted`, sees the workspace and an empty /tmp,
-and nothing else that it can write. How often it is tried again is `retry`'s affair.
+and nothing else that it can write. For how often it is tried again, see `retry`.
 """
 
 from pathlib import PurePosixPath

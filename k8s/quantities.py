@@ -16,14 +16,14 @@ def amount(quantity: str) -> Decimal:
     """The number that a quantity stands for.
 
     Raises:
-        ValueError: it is no quantity.
+        ValueError: it is not a quantity.
     """
     found = _QUANTITY.fullmatch(quantity)
     if not found:
-        raise ValueError(f"{quantity!r} is no amount such as 500m or 16Gi")
+        raise ValueError(f"{quantity!r} is not an amount such as 500m or 16Gi")
     return Decimal(found[1]) * _SUFFIXES[found[2] or ""]
 
 
 def smaller(asked: str, most: str) -> str:
-    """`asked`, or `most` where that is less; an empty `most` is no limit."""
+    """`asked`, or `most` where that is less; an empty `most` is not a limit."""
     return most if most and amount(most) < amount(asked) else asked

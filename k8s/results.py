@@ -49,7 +49,7 @@ class FinishedRun:
     @property
     def last(self) -> Mapping[str, Any]:
         """The template of the exit handler, which every run has: a small pod beside the volume."""
-        return self._template("finish")
+        return self._template("report")
 
     @property
     def folders(self) -> list[str]:

@@ -15,7 +15,7 @@ KILLED_BEFORE_HANDLER = 143
 """128 + SIGTERM."""
 KILLED = 137
 """128 + SIGKILL: the memory limit, or a node that waits no longer."""
-DISRUPTED = (
+PREEMPTED = (
     "imminent node shutdown",
     "pod deleted",
     "node was low on resource",
@@ -26,7 +26,7 @@ DISRUPTED = (
     "find failed message",
 )
 """What the kubelet and Argo's controller say of a pod that was taken from its stage."""
-HOPELESS = (
+NON_RETRYABLE = (
     "(main|wait|init|supervisor): OOMKilled",
     "Pod was active on the node longer than the specified deadline",
     "Usage of EmptyDir volume",
@@ -34,7 +34,7 @@ HOPELESS = (
     "Container [^ ]+ exceeded its local ephemeral storage",
 )
 """How they begin of a pod that would come to the same end again; what the stage itself says comes later."""
-REFUSED = (
+ADMISSION_DENIED = (
     "[Pp]ods?( [^ ]+)? is (forbidden|invalid)",
     "Pod in version [^ ]+ cannot be handled",
     "admission webhook [^ ]+ denied",
@@ -63,10 +63,10 @@ def argo_expression() -> str:
     message of the last attempt.
     """
     codes = ", ".join(f"'{code}'" for code in retryable_exit_codes())
-    disrupted = "|".join(DISRUPTED)
-    refused = f"lastRetry.message matches '^({'|'.join(REFUSED)})'"
+    disrupted = "|".join(PREEMPTED)
+    refused = f"lastRetry.message matches '^({'|'.join(ADMISSION_DENIED)})'"
     return (
-        f"not (lastRetry.message matches '^({'|'.join(HOPELESS)})') and "
+        f"not (lastRetry.message matches '^({'|'.join(NON_RETRYABLE)})') and "
         f"not ({refused} and not (lastRetry.message matches '{'|'.join(NOT_READY)}')) and ("
         f"lastRetry.exitCode in [{codes}, '{KILLED}'] or "
         "(lastRetry.exitCode in ['-1', '0', ''] and "

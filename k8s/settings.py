@@ -3,7 +3,7 @@
     infer: {shards: 8}
     train: {memory: 64Gi, gpu: 4}
 
-`containers` reads it. It is optional, closed, and says nothing about a cluster: that is the profile's affair.
+`containers` reads it. It is optional, closed, and says nothing about a cluster: that is up to the profile.
 """
 
 import re

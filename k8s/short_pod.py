@@ -12,7 +12,13 @@ from k8s.api import SECONDS, Connection, telling
 
 WAIT_SECONDS = 180
 """For the pod to start; its own deadline bounds the rest."""
-_HOPELESS = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError")
+_NON_RETRYABLE = (
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+)
 
 
 def run_pod(manifest: Mapping[str, Any], connection: Connection) -> tuple[str, str]:
@@ -45,7 +51,7 @@ def _wait(name: str, connection: Connection) -> str:
         phase, reason = str(pod.status.phase), _waits_for(pod)
         if phase == "Succeeded" or (phase == "Failed" and pod.status.container_statuses):
             return phase
-        if phase == "Failed" or reason in _HOPELESS:
+        if phase == "Failed" or reason in _NON_RETRYABLE:
             raise ConfigError(f"The pod {name} cannot start ({reason}). Ask who looks after the cluster.")
         if phase != "Running" and time.monotonic() > until:
             raise TryAgain(

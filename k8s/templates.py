@@ -1,4 +1,4 @@
-"""The templates of a workflow: one a stage, usable alone by `--entrypoint`, and those of the plan and finish steps.
+"""The templates of a workflow: one a stage, usable alone by `--entrypoint`, and those of the plan and report steps.
 
 `workflow` chains them. A stage that is spread over shards has three: the shard, the merge, and the two in a row under
 the stage's own name.
@@ -20,12 +20,12 @@ from k8s.retry import argo_expression
 
 RUN_CONFIG = "/espnet3/run-config"
 PLAN_DIR = "/tmp/plan"  # noqa: S108  # an empty volume of the pod's own
-PLAN, FINISH = "plan", "finish"
+PLAN, REPORT = "plan", "report"
 LONGEST_FAILURES = 64 * 1024
 """Bytes of the list of failed nodes: Linux starts no process with a variable of 128 KiB, which 200 shards can fill."""
 _FORCE = Parameter(name="force", default="")
 _FORCED = m.EnvVar(name="ESPNET3_FORCE", value="{{inputs.parameters.force}}")
-_WISH = m.EnvVar(name="ESPNET3_FORCE_ID", value="{{workflow.uid}}")
+_IDEMPOTENCY_KEY = m.EnvVar(name="ESPNET3_IDEMPOTENCY_KEY", value="{{workflow.uid}}")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def plan_template(container: StageContainer, run: RunConfig, cluster: Cluster) -
     return _template(PLAN, container, interface, run, cluster)
 
 
-def finish_template(container: StageContainer, run: RunConfig, cluster: Cluster) -> Container:
+def report_template(container: StageContainer, run: RunConfig, cluster: Cluster) -> Container:
     """Records the run's outcome on the volume and, as a global output, in the workflow."""
     interface = _Interface(
         args=("--config", pods.run_config_path(run)),
@@ -64,7 +64,7 @@ def finish_template(container: StageContainer, run: RunConfig, cluster: Cluster)
             _variable("ESPNET3_ARGO_FAILURES", f"{{{{= sprig.trunc({LONGEST_FAILURES}, workflow.failures) }}}}"),
         ),
     )
-    return _template(FINISH, container, interface, run, cluster)
+    return _template(REPORT, container, interface, run, cluster)
 
 
 def stage_templates(container: StageContainer, run: RunConfig, cluster: Cluster) -> list[Any]:
@@ -74,7 +74,7 @@ def stage_templates(container: StageContainer, run: RunConfig, cluster: Cluster)
         args=("--config", pods.run_config_path(run)),
         inputs=(_FORCE,),
         outputs=(_output("outcome", pods.OUTCOME, "{}"),),
-        env=(_FORCED, _WISH),
+        env=(_FORCED, _IDEMPOTENCY_KEY),
     )
     if container.shards == 1:
         return [_template(name, container, whole, run, cluster)]

@@ -2,7 +2,7 @@
 
 `read_profile` checks the whole against the chart's closed schema, so that a misspelt key is an error here as it is in
 Helm, and returns the part that workflows depend on. Defaults are in the chart's file alone; the rest of it, such as
-claims' sizes and the network policy, is Helm's affair.
+claims' sizes and the network policy, is up to Helm.
 """
 
 import json

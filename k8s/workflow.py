@@ -1,7 +1,7 @@
 """A run as one Argo Workflow: plan, then each stage that the plan says, then the exit handler.
 
 `python -m k8s render` and `submit` call it. The object holds the run config and needs nothing in the cluster but what
-the chart made. Templates are `templates`'s affair.
+the chart made. For templates, see `templates`.
 """
 
 import posixpath
@@ -40,9 +40,9 @@ def build_workflow(
     stages = [template for container in containers for template in templates.stage_templates(container, run, cluster)]
     _lock_data(stages, run, cluster.profile)
     plan = templates.plan_template(service_container(templates.PLAN, cluster), run, cluster)
-    finish = templates.finish_template(service_container(templates.FINISH, cluster), run, cluster)
+    report = templates.report_template(service_container(templates.REPORT, cluster), run, cluster)
     workflow = _of_kind(kind, run)
-    workflow.templates = [_chain(run), plan, *stages, finish]
+    workflow.templates = [_chain(run), plan, *stages, report]
     _settle(workflow, run, cluster.profile)
     manifest: dict[str, Any] = workflow.to_dict()
     return manifest
@@ -63,7 +63,7 @@ def check_names(stages: Sequence[str]) -> None:
             "capitals nor underscores. Give one of the methods another name, and the entry in DEFAULT_STAGES, too."
         )
     of_shards = [f"{argo_name(stage)}-{part}" for stage in stages for part in ("shard", "merge")]
-    taken = {ENTRYPOINT, templates.PLAN, templates.FINISH, *of_shards}
+    taken = {ENTRYPOINT, templates.PLAN, templates.REPORT, *of_shards}
     if clashing := [stage for stage in stages if argo_name(stage) in taken]:
         raise ConfigError(
             f"A stage of a workflow cannot be called {', '.join(clashing)}: a step of the workflow itself has this "
@@ -101,7 +101,7 @@ def _settle(workflow: Workflow, run: RunConfig, profile: Profile) -> None:
     """What holds for the whole of a run."""
     labels = pods.run_labels(run)
     workflow.entrypoint = ENTRYPOINT
-    workflow.on_exit = templates.FINISH
+    workflow.on_exit = templates.REPORT
     workflow.arguments = [Parameter(name="stages", value="all"), Parameter(name="force", value="")]
     workflow.labels = dict(labels)
     workflow.annotations = _annotations(run, profile)

@@ -2,7 +2,7 @@
 
 `python -m stages <stage> --config RUN_CONFIG` runs any stage, also one that only a recipe's System has. The workflow
 generator reads how a stage runs as a container with `container_of`. Names with an underscore are no stages. What a
-stage does is the System's affair.
+stage does is up to the System.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """What a stage declares about its container; each module in this package sets `CONTAINER`.
 
-The workflow generator reads it through `stages.container_of`. Which files an image holds is the affair of its
+The workflow generator reads it through `stages.container_of`. For which files an image holds, see its
 Dockerfile; what a recipe needs beyond these defaults is said in its `conf/workflow.yaml`.
 """
 

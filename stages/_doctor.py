@@ -22,7 +22,7 @@ def doctor(arguments: Sequence[str]) -> None:
         raise ConfigError("doctor takes one argument: python -m stages doctor DIR, with a folder on the volume.")
     directory = Path(arguments[0])
     if not directory.is_dir():
-        raise ConfigError(f"{directory.absolute()} is no folder; give one that is on the volume.")
+        raise ConfigError(f"{directory.absolute()} is not a folder; give one that is on the volume.")
     sys.stdout.write(f"{directory.absolute()}\n")
     for name, value in _volume.describe(directory).items():
         _show(name, value)

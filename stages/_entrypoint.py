@@ -133,10 +133,10 @@ def _do(run_: Run, decision: Decision, shard: Shard | None) -> None:
 
 
 def _merge_earlier(run_: Run, stage: str) -> None:
-    """Put together what shards of an earlier stage have left: whoever runs single stages is not left with pieces."""
+    """Put together what shards of an earlier stage have left: else single stages would leave partial outputs."""
     for earlier in spec_of(run_.system, stage).after:
-        pieces = expand(spec_of(run_.system, earlier).pieces, slots_of(run_.system))
-        if any(piece.exists() for piece in pieces):
+        partials = expand(spec_of(run_.system, earlier).partial_outputs, slots_of(run_.system))
+        if any(path.exists() for path in partials):
             decision = run_.decide([earlier])[0]
             if not decision.done:
                 _do(run_, decision, Shard(1))

@@ -7,6 +7,7 @@ the library itself: `ARGO_PROGRESS_FILE` is read by `espnet3.runtime.progress`, 
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,16 +22,19 @@ VARIABLES: Mapping[str, str] = {
     "ESPNET3_SHARD_INDEX": "which one, from 0, or `merge`; where unset, `JOB_COMPLETION_INDEX`",
     "ESPNET3_STAGES": "plan: stages separated by commas or spaces, or `all`; any other is skipped",
     "ESPNET3_FORCE": "stages that run although they are done; a repeated attempt goes on with what the first began",
-    "ESPNET3_FORCE_ID": "whose wish that is, such as a Job's uid; a later attempt knows by it that one has begun",
+    "ESPNET3_IDEMPOTENCY_KEY": "its idempotency key, such as a Job's uid: a later attempt with it goes on",
     "ESPNET3_PLAN_DIR": "plan: where a file per stage says `run` or `skip`; default `.runs/<hash>/plan`",
     "ESPNET3_OUTCOME_FILE": "where a stage writes what came of it, as JSON",
     "ESPNET3_ATTEMPT": "number of this attempt, from 0",
     "ESPNET3_TERMINATION_LOG": "where the last lines of an error go; default `/dev/termination-log`, where it exists",
     "ESPNET3_IMAGE": "the image's reference, for the head of the log",
-    "ESPNET3_ARGO_STATUS": "finish: how the workflow ended",
-    "ESPNET3_ARGO_FAILURES": "finish: the workflow's failed nodes, as Argo's JSON",
+    "ESPNET3_ARGO_STATUS": "report: how the workflow ended",
+    "ESPNET3_ARGO_FAILURES": "report: the workflow's failed nodes, as Argo's JSON",
     "ARGO_PROGRESS_FILE": "where progress is written, as `done/total`",
 }
+
+_RENAMED: Mapping[str, str] = {"ESPNET3_IDEMPOTENCY_KEY": "ESPNET3_FORCE_ID"}
+"""New name → old name."""
 
 
 def enter_working_directory() -> None:
@@ -61,7 +65,7 @@ def attempt() -> int:
     """Number of this attempt, from 0.
 
     Raises:
-        ConfigError: ESPNET3_ATTEMPT is no number.
+        ConfigError: ESPNET3_ATTEMPT is not a number.
     """
     return _number("ESPNET3_ATTEMPT", os.environ.get("ESPNET3_ATTEMPT") or "0")
 
@@ -100,13 +104,21 @@ def path_in(variable: str) -> Path | None:
 
 def text_in(variable: str) -> str | None:
     """What a variable holds; None where it is unset or empty."""
-    return os.environ.get(variable) or None
+    return os.environ.get(variable) or _text_of_old_name(variable)
+
+
+def _text_of_old_name(variable: str) -> str | None:
+    """What a variable holds under the name that it had in the version before."""
+    old = _RENAMED.get(variable, "")
+    if value := os.environ.get(old):
+        sys.stderr.write(f"warning: {old} is now {variable}; the old name is read for this version only.\n")
+    return value or None
 
 
 def json_in(variable: str) -> Any:
     """What a variable holds as JSON; None where it is unset or empty.
 
-    Of a list that was cut, its whole items; of what is no JSON, the text.
+    Of a list that was cut, its whole items; of what is not valid JSON, the text.
     """
     import json
 

@@ -1,7 +1,8 @@
 """Whether a stage that is done is to run again: what ESPNET3_FORCE wishes, and whether an earlier attempt has begun it.
 
-The entrypoint asks. A preempted pod is replaced by one that is given the same words. The wish has its id for that: a
-Job's replacement has no number of its own, and a workflow that is retried counts its attempts from 0 again.
+The entrypoint asks. A preempted pod is replaced by one with the same environment. ESPNET3_IDEMPOTENCY_KEY tells that
+they are one request: a Job's replacement has no number of its own, and a workflow that is retried counts its attempts
+from 0 again.
 """
 
 import json
@@ -17,19 +18,20 @@ from stages._run import Run
 def is_forced(run: Run, stage: str, shard: Shard | None) -> bool:
     """Whether `stage`, or a shard of it, starts over; a later attempt goes on with what the first began.
 
-    To begin, a stage takes its done record away. So it has not begun while the record is that which the wish found.
+    To begin, a stage removes its record. So it has not begun while the record is the one that was there when
+    the key was first seen.
     """
     if not {stage, "all"} & set(_environment.names_in("ESPNET3_FORCE")):
         return False
     finished = run.decide([stage])[0].finished
-    wish = _environment.text_in("ESPNET3_FORCE_ID")
-    if wish is None:
+    key = _environment.text_in("ESPNET3_IDEMPOTENCY_KEY")
+    if key is None:
         return _environment.attempt() == 0 or finished is not None
     path = run.folder / "forced" / _name(stage, shard)
     found = _read(path)
-    if found.get("id") == wish:
+    if found.get("id") == key:
         return finished is not None and finished == found.get("finished")
-    write_text(path, json.dumps({"id": wish, "finished": finished}) + "\n")
+    write_text(path, json.dumps({"id": key, "finished": finished}) + "\n")
     return True
 
 

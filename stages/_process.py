@@ -3,7 +3,7 @@
 `stages/__init__.py` calls `begin` before anything heavy is imported. Every stage is safe against being killed, so the
 way to stop is to stop; only training, once it has begun, puts a handler of its own in place, which writes a checkpoint
 first (`espnet3.components.training.preemption`). What is left to tell when it stops is given to `on_stop`; once the
-exit code is settled, `end` shuts the ears.
+exit code is settled, `end` lets the process ignore SIGTERM.
 """
 
 import os
@@ -16,7 +16,7 @@ from types import FrameType
 STOPPED = 75
 """Exit code of `espnet3.errors.TryAgain`, which is not imported here so that the first instant is covered too."""
 
-_farewells: list[Callable[[], None]] = []
+_shutdown_hooks: list[Callable[[], None]] = []
 _pid = 0
 
 
@@ -31,9 +31,9 @@ def begin() -> None:
     os.umask(0o002)
 
 
-def on_stop(farewell: Callable[[], None]) -> None:
-    """Call `farewell` before the process ends because it was asked to; what it raises is dropped."""
-    _farewells.append(farewell)
+def on_stop(hook: Callable[[], None]) -> None:
+    """Call `hook` before the process ends because it was asked to; what it raises is dropped."""
+    _shutdown_hooks.append(hook)
 
 
 def end() -> None:
@@ -45,9 +45,9 @@ def end() -> None:
 def _stop(number: int, frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_IGN)
     if os.getpid() == _pid:  # a forked worker has the handler too, and nothing to tell
-        for farewell in _farewells:
+        for hook in _shutdown_hooks:
             with suppress(BaseException):
-                farewell()
+                hook()
         _end_children()
     os._exit(STOPPED)
 

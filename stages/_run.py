@@ -1,6 +1,6 @@
 """A run as a container finds it: its run config, its unpacked code, its System; and what of it is to be done.
 
-The entrypoint, `plan` and `finish` open a run here. All paths are relative to the working directory, the recipe's
+The entrypoint, `plan` and `report` open a run here. All paths are relative to the working directory, the recipe's
 folder on the workspace volume; the code lies apart from it, in `.runs/<digest>/recipe`.
 """
 
@@ -64,7 +64,7 @@ def opened(path: Path) -> Iterator[Run]:
     """Read a run config and unpack its code; in the block, the recipe is active.
 
     Raises:
-        ConfigError: the run config is not sound.
+        ConfigError: the run config is not valid.
     """
     config = RunConfig.load(path)
     run = Run(config, Path(".runs") / config.digest)

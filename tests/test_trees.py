@@ -132,7 +132,7 @@ def remove(folder: Path) -> None:
 
 
 def add(folder: Path) -> None:
-    write(folder / "exp/greedy/unseen/.owner", "")
+    write(folder / "exp/greedy/unseen/.lease", "")
 
 
 SEEN = {
@@ -156,7 +156,7 @@ SEEN = {
     "a sum of a pack": (changed("exp/model_pack/SHA256SUMS", "02  ", "03  "), "model_pack/SHA256SUMS: [0]"),
     "a value of TensorBoard's": (smallest_change_of_an_event, "exp/tensorboard/events.out.tfevents"),
     "a file that is gone": (remove, "only on the left: data/train.jsonl"),
-    "a file that is new": (add, "only on the right: exp/greedy/unseen/.owner"),
+    "a file that is new": (add, "only on the right: exp/greedy/unseen/.lease"),
 }
 
 

@@ -1,8 +1,8 @@
 """Everything that is wrong with the config slots of a run, found at once and before its first stage starts.
 
 `cli.main` and the workflow's plan step call `check_slots`. Keys and types come from the models in the System's
-`config_models`; what stands behind a `_target_` is `targets`'s affair, names of stages, missing slots and output
-directories `preflight`'s. Nothing here imports a target.
+`config_models`; for what stands behind a `_target_`, see `targets`; for names of stages, missing slots and
+output directories, `preflight`. Nothing here imports a target.
 """
 
 import types
@@ -149,7 +149,7 @@ def _check_recipe_dir(config: dict[str, Any]) -> Iterator[Fault]:
     directory = config.get("recipe_dir")
     if isinstance(directory, str) and not Path(directory).is_dir():
         yield Fault(
-            ("recipe_dir",), f"{Path(directory).absolute()} is no folder; give the one of run.py, src/ and dataset/."
+            ("recipe_dir",), f"{Path(directory).absolute()} is not a folder; give the one of run.py, src/ and dataset/."
         )
 
 

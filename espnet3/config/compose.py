@@ -76,7 +76,7 @@ def read_yaml(path: Path) -> DictConfig:
         raise ConfigError(_explain(error, path)) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"{path} is no UTF-8 text in YAML ({error}). Save it as UTF-8 without control characters."
+            f"{path} is not UTF-8 text in YAML ({error}). Save it as UTF-8 without control characters."
         ) from None
     except RecursionError:
         raise ConfigError(

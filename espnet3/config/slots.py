@@ -2,8 +2,8 @@
 
 `cli` and the workflow generator call `load_slots`; a recipe's own code may call `load_config`. Values that the
 slots share are handed down from the training config before interpolations are resolved, so `inference_dir:
-${exp_dir}/greedy` works in a file that sets no exp_dir. What the keys mean is `espnet3.systems.base.config`'s affair,
-whether they are right `checks`'s.
+${exp_dir}/greedy` works in a file that sets no exp_dir. For what the keys mean, see
+`espnet3.systems.base.config`; for whether they are right, `checks`.
 """
 
 import copy

@@ -67,7 +67,7 @@ class Sources:
 
         Raises:
             UnknownNameError: there is no such module, or the module has no such name.
-            SyntaxError: a module on the way is no Python.
+            SyntaxError: a module on the way is not valid Python.
         """
         module, attributes = self._longest_module(dotted)
         if not attributes:

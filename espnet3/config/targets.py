@@ -83,7 +83,7 @@ class TargetChecks:
     def _resolve(self, target: Any) -> Signature | str:
         """The signature, or why there is none."""
         if not isinstance(target, str) or not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", target):
-            return f"{target!r} is no dotted name of a class or function, such as package.module.Name"
+            return f"{target!r} is not a dotted name of a class or function, such as package.module.Name"
         if self._sources.owns(target):
             try:
                 return self._sources.signature(target)

@@ -45,7 +45,7 @@ class Listener:
         """Recognise an audio file.
 
         Raises:
-            DataError: it is no readable audio, empty, or too long; names the file, not where the server keeps it.
+            DataError: it is not readable audio, empty, or too long; names the file, not where the server keeps it.
         """
         samples, rate = self._read(path)
         seconds = len(samples) / rate

@@ -27,7 +27,8 @@ from espnet3.demo.settings import (
 from espnet3.errors import ConfigError, DataError
 from espnet3.packs.pack import CARD, Pack, read_pack, refuse_foreign
 from espnet3.publishing.privacy import refuse_private
-from espnet3.runtime.files import claim, remove_leftovers, replacing_dir
+from espnet3.runtime.files import remove_leftovers, replacing_dir
+from espnet3.runtime.leases import lease
 from espnet3.systems.base.config import PublicationConfig, read_config
 from espnet3.systems.base.publication_config import PackDemo
 
@@ -76,7 +77,7 @@ def pack_demo(publication_config: DictConfig) -> None:
         backend=backend,
     )
     about = card(asked, pack.meta, _pinned("gradio"), settings.upload_model.repo)
-    with claim(folder):
+    with lease(folder):
         remove_leftovers(folder.parent, nested=False, name=folder.name)
         with replacing_dir(folder) as demo:
             _write(demo, shown, pack, examples)
@@ -102,7 +103,7 @@ def upload_demo(publication_config: DictConfig) -> None:
     if not (folder / SETTINGS).is_file():
         raise DataError(f"{folder} holds no packed demo. Run pack_demo first.")
     members = _members(folder)
-    # Trying the demo with its own app.py leaves bytecode, which is no fault and goes nowhere.
+    # Trying the demo with its own app.py leaves bytecode, which is not a fault and goes nowhere.
     present = [name for name in local_files(folder) if "__pycache__" not in name.split("/")]
     refuse_strays(present, members, str(folder), "pack_demo")
     if settings.upload_demo.repo is not None:

@@ -91,7 +91,7 @@ def plain_yaml(text: str, path: Path) -> Any:
         return yaml.load(text, Loader=_Plain)  # noqa: S506  # a SafeLoader
     except (yaml.YAMLError, RecursionError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path} is damaged: it is no plain YAML ({reason}).") from None
+        raise DataError(f"{path} is damaged: it is not plain YAML ({reason}).") from None
 
 
 class _Plain(yaml.SafeLoader):
@@ -140,7 +140,7 @@ def _key_faults(
     ):
         yield where, f"is {value!r}, which a pack may not build; it may name espnet3's own: {', '.join(_short())}."
     elif key in _FILE_KEYS and isinstance(value, str) and value not in files:
-        yield where, f"is {value!r}, which is no file of the pack."
+        yield where, f"is {value!r}, which is not a file of the pack."
 
 
 def _short() -> list[str]:

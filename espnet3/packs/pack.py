@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from espnet3.errors import ConfigError, DataError
 from espnet3.packs.config import OwnCode, checked_config
-from espnet3.runtime.files import is_mark, sha256
+from espnet3.runtime.files import sha256
+from espnet3.runtime.leases import is_lease_file
 
 SCHEMA_VERSION = 1
 KIND = "espnet3-model"
@@ -58,7 +59,7 @@ class Meta(BaseModel):
 
 @dataclass(frozen=True)
 class Pack:
-    """A pack that was found sound."""
+    """A pack that was found valid."""
 
     dir: Path
     meta: Meta
@@ -103,7 +104,7 @@ def refuse_foreign(folder: Path, proof: str, kind: str, key: str) -> None:
     Raises:
         ConfigError: it is one; names `key`.
     """
-    if folder.exists() and not (folder / proof).is_file() and not all(map(is_mark, folder.iterdir())):
+    if folder.exists() and not (folder / proof).is_file() and not all(map(is_lease_file, folder.iterdir())):
         raise ConfigError(
             f"{key}: {folder} holds files that are no {kind}; they would be replaced. Choose another folder, or move "
             "them away."
@@ -119,8 +120,8 @@ def read_pack(folder: Path, trust_code: bool = False, *, builds_model: bool = Tr
         builds_model: whether the torch model is wanted, and not one of its ONNX copies.
 
     Raises:
-        DataError: the folder is no pack, of a newer version, incomplete, damaged, or holds code that is not trusted, or
-            where it is, code that nobody was shown.
+        DataError: the folder is not a pack, of a newer version, incomplete, damaged, or holds code that is not trusted,
+            or where it is, code that nobody was shown.
     """
     meta, sums = read_promises(folder)
     _check_strangers(folder)
@@ -145,10 +146,10 @@ def read_promises(folder: Path) -> tuple[Meta, dict[str, str]]:
     """What a pack says of itself, and the sha256 of its files by name, before these are looked at.
 
     Raises:
-        DataError: the folder is no pack, of a newer version, or lists what no pack has.
+        DataError: the folder is not a pack, of a newer version, or lists what no pack has.
     """
     if not (folder / META).is_file():
-        raise DataError(f"{folder} is no packed model: it has no {META}. pack_model makes one.")
+        raise DataError(f"{folder} is not a packed model: it has no {META}. pack_model makes one.")
     return _read_meta(folder / META), _read_sums(folder / SUMS)
 
 
@@ -163,14 +164,14 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is damaged: it is no UTF-8 text ({error.reason}). {_CURE}") from None
+        raise DataError(f"{path} is damaged: it is not UTF-8 text ({error.reason}). {_CURE}") from None
 
 
 def _read_meta(path: Path) -> Meta:
     try:
         content = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is damaged: it is no JSON ({str(error).splitlines()[0]}). {_CURE}") from None
+        raise DataError(f"{path} is damaged: it is not valid JSON ({str(error).splitlines()[0]}). {_CURE}") from None
     if not isinstance(content, dict) or content.get("kind") != KIND:
         raise DataError(f"{path} is not that of a packed model: its kind is not {KIND}. pack_model makes one.")
     version = content.get("schema_version")
@@ -272,4 +273,4 @@ def _check_header(path: Path) -> None:
         except (ValueError, RecursionError):
             header = None
     if not isinstance(header, dict):
-        raise DataError(f"{path} is damaged: its header is no JSON. {_CURE}")
+        raise DataError(f"{path} is damaged: its header is not valid JSON. {_CURE}")

@@ -20,7 +20,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Literal
 
 from espnet3.errors import Espnet3Error, TryAgain
-from espnet3.runtime.files import Claims, adopt, claims
+from espnet3.runtime.leases import Leases, adopt, held_leases
 from espnet3.runtime.processes import end_with_parent, ignore_requests_to_stop
 
 Report = Callable[[Any], None]
@@ -38,7 +38,7 @@ class _Setting:
 
     task: Task
     log_level: int
-    claims: Claims
+    leases: Leases
 
 
 @dataclass
@@ -82,7 +82,7 @@ def run_tasks(task: Task, numbers: Sequence[int], workers: int) -> Iterator[Any]
 def _start(task: Task) -> _Worker:
     context = multiprocessing.get_context("spawn")
     pipe, far_end = context.Pipe()
-    setting = _Setting(task, logging.getLogger().getEffectiveLevel(), claims())
+    setting = _Setting(task, logging.getLogger().getEffectiveLevel(), held_leases())
     process = context.Process(target=_work, args=(setting, far_end), daemon=True)
     process.start()
     far_end.close()
@@ -142,7 +142,7 @@ def _work(setting: _Setting, pipe: Connection) -> None:
     """The life of a worker: until its parent closes the pipe, or is gone."""
     ignore_requests_to_stop()
     end_with_parent()
-    adopt(setting.claims)
+    adopt(setting.leases)
     parent = _ToParent(pipe)
     logging.basicConfig(level=setting.log_level, handlers=[parent], format="%(message)s", force=True)
     logging.captureWarnings(True)

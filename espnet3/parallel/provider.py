@@ -2,7 +2,7 @@
 
 Subclassed by whoever has work to spread (`InferenceProvider` in `systems/base/inference.py`). A provider is pickled
 and sent to the processes that work, so it holds settings and paths; data and models come from `build`, in the process
-that uses them. Processes, files and repeats are the runner's affair.
+that uses them. Processes, files and repeats are up to the runner.
 """
 
 from abc import ABC, abstractmethod

@@ -3,7 +3,7 @@
 Stages come here through `sharded`, which knows whether this process does the whole of a stage or a part.
 Each finished batch is a file in a folder named by the fingerprint of the whole work, written whole or not at all. So a
 killed run goes on where it stopped, with any number of shards, and results of two models or configs never meet. What a
-batch's result means is the provider's and the caller's affair.
+batch's result means is up to the provider and the caller.
 """
 
 import json
@@ -20,7 +20,8 @@ from typing import Any
 from espnet3.errors import ConfigError, Espnet3Error, TryAgain
 from espnet3.parallel.pool import Report, run_tasks
 from espnet3.parallel.provider import Batch, Provider, Work
-from espnet3.runtime.files import check_ownership, remove, write_text
+from espnet3.runtime.files import remove, write_text
+from espnet3.runtime.leases import check_lease
 from espnet3.runtime.progress import track
 
 log = logging.getLogger(__name__)
@@ -41,11 +42,11 @@ class Runner:
     """Processes at a time; with one, the work is done in this process."""
 
     def run(self, shards: int) -> list[Any]:
-        """`finish`, then the results of all batches, in their order."""
-        self.finish(shards)
+        """`run_remaining`, then the results of all batches, in their order."""
+        self.run_remaining(shards)
         return self.merge(shards)
 
-    def finish(self, shards: int, within: tuple[int, int] | None = None) -> None:
+    def run_remaining(self, shards: int, within: tuple[int, int] | None = None) -> None:
         """Do all that is not done yet, as `shards` tasks for the processes.
 
         Args:
@@ -64,7 +65,7 @@ class Runner:
             )
         with closing(self._progress(list(unfinished), shards)) as finished:
             for _ in track(finished, left, self.label, within, self.size):
-                check_ownership(self.folder)
+                check_lease(self.folder)
 
     def run_shard(self, index: int, count: int, report: Report = lambda _: None) -> None:
         """Do what is not done yet of shard `index` (from 0) of `count`, and `report` the number of each batch."""

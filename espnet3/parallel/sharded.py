@@ -1,8 +1,8 @@
 """Stages that can be divided: the whole in one process, one shard of it, or putting the shards together.
 
 `infer` and `collect_stats` describe their work as runners and come here; which part this process does, `current_shard`
-says. What shards have finished lies in one folder beside the outputs, the pieces, until it is merged: any stage that
-reads the outputs can find it there and merge it. Writing the outputs is the stage's affair.
+says. What shards have finished, the partial outputs, lies in one folder beside the outputs until it is merged: any
+stage that reads the outputs can find it there and merge it. Writing the outputs is up to the stage.
 """
 
 import json
@@ -15,45 +15,46 @@ from espnet3.errors import TryAgain
 from espnet3.parallel.runner import Runner
 from espnet3.pipeline.fingerprint import forced
 from espnet3.pipeline.shard import current_shard
-from espnet3.runtime.files import OWNER_FILE, claim, remove, remove_leftovers, write_text
+from espnet3.runtime.files import remove, remove_leftovers, write_text
+from espnet3.runtime.leases import LEASE_FILE, lease
 from espnet3.runtime.progress import track
 
 log = logging.getLogger(__name__)
 
-PIECES = ".unfinished"
+PARTIAL = ".unfinished"
 """Folder in a stage's directory of what is finished before all of it is."""
-NOTE = "shards.json"
+SHARD_COUNT = "shards.json"
 """In that folder: into how many shards the stage was divided; not there where it was not."""
 
 
 @contextmanager
-def owning(directory: Path | str) -> Iterator[Path]:
-    """Own a stage's directory, or, as a shard, this shard of it; yields the folder of the pieces.
+def leased_partials(directory: Path | str) -> Iterator[Path]:
+    """Own a stage's directory, or, as a shard, this shard of it; yields the folder of the partial outputs.
 
     Shards write side by side; the whole and the merge write alone, and what killed ones left is removed for them.
     """
     directory = Path(directory)
-    pieces = directory / PIECES
+    partials = directory / PARTIAL
     shard = current_shard()
     if shard is not None and not shard.is_merge:
-        with claim(pieces, mark=f"{OWNER_FILE}.shard{shard.index}"):
-            _note(pieces, shard.count)
-            yield pieces
+        with lease(partials, name=f"{LEASE_FILE}.shard{shard.index}"):
+            _record_count(partials, shard.count)
+            yield partials
         return
-    with claim(directory):
+    with lease(directory):
         remove_leftovers(directory)
         if forced() and shard is None:
-            remove(pieces)
-        yield pieces
+            remove(partials)
+        yield partials
 
 
-def do_part(runners: Sequence[Runner], shards: int, pieces: Path) -> bool:
+def run_shard(runners: Sequence[Runner], shards: int, partials: Path) -> bool:
     """Do this process's part of the work; whether the results of all runners are there to be read (`results`).
 
     Args:
         runners: the work.
         shards: tasks for the processes of this machine, where this one does the whole.
-        pieces: as `owning` yields it.
+        partials: as `leased_partials` yields it.
 
     Raises:
         TryAgain: shards are missing; names them.
@@ -62,7 +63,7 @@ def do_part(runners: Sequence[Runner], shards: int, pieces: Path) -> bool:
     shard = current_shard()
     if shard is None:
         for runner, within in _with_progress(runners, 0, 1):
-            runner.finish(shards, within)
+            runner.run_remaining(shards, within)
         return True
     if shard.index is not None:
         for runner, within in _with_progress(runners, shard.index, shard.count):
@@ -71,7 +72,7 @@ def do_part(runners: Sequence[Runner], shards: int, pieces: Path) -> bool:
             for _ in track(runner.shard(shard.index, shard.count), left, label, within, runner.size):
                 pass
         return False
-    _insist(runners, _noted(pieces) or shard.count, pieces)
+    _insist(runners, _recorded_count(partials) or shard.count, partials)
     return True
 
 
@@ -83,22 +84,22 @@ def _with_progress(runners: Sequence[Runner], index: int, count: int) -> Iterato
         yield runner, (sum(sizes[: place + 1]) - left, sum(sizes))
 
 
-def _insist(runners: Sequence[Runner], count: int, pieces: Path) -> None:
+def _insist(runners: Sequence[Runner], count: int, partials: Path) -> None:
     if missing := sorted({index for runner in runners for index in runner.missing(count)}):
         raise TryAgain(
-            f"Of {count} shards (counted from 0), these are not finished in {pieces}: {', '.join(map(str, missing))}. "
-            "Run them, then merge again."
+            f"Of {count} shards (counted from 0), these are not finished in {partials}: "
+            f"{', '.join(map(str, missing))}. Run them, then merge again."
         )
     log.info("Merging %d shards.", count)
 
 
-def _note(pieces: Path, count: int) -> None:
-    if _noted(pieces) != count:
-        write_text(pieces / NOTE, json.dumps({"count": count}) + "\n")
+def _record_count(partials: Path, count: int) -> None:
+    if _recorded_count(partials) != count:
+        write_text(partials / SHARD_COUNT, json.dumps({"count": count}) + "\n")
 
 
-def _noted(pieces: Path) -> int | None:
+def _recorded_count(partials: Path) -> int | None:
     try:
-        return int(json.loads((pieces / NOTE).read_text(encoding="utf-8"))["count"])
+        return int(json.loads((partials / SHARD_COUNT).read_text(encoding="utf-8"))["count"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

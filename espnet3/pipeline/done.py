@@ -61,7 +61,7 @@ def decide(system: System, stages: Sequence[str], forced: Collection[str], files
         reasons = ("--force",) if stage in forced else tuple(_reasons(system, stage, covered, running))
         run = StageRun(fingerprint_of(covered), covered, stage in forced)
         anew = record is not None and (stage in forced or record.get("fingerprint") != run.fingerprint)
-        aside = system.place_aside(stage) if anew else None
+        aside = system.next_backup(stage) if anew else None
         decisions.append(Decision(stage, run, reasons, record.get("finished") if record else None, aside))
     return decisions
 

@@ -12,7 +12,7 @@ Of the recipe's own code (`code`), a stage depends on
   depends on), or where its settings name something in them;
 - src/, as a whole because its modules import each other, where its settings name something in it (`src.model.Net`), or
   where the System's class comes from src/ and changes the stage: it overrides the stage's method or anything else that
-  its base has and that is no stage, such as `__init__` or `exp_dir`. A further stage changes no other one;
+  its base has and that is not a stage, such as `__init__` or `exp_dir`. A further stage changes no other one;
 - what one of the two imports of the other.
 
 What a class does without being named in one of these ways, such as patching the library when it is imported, no

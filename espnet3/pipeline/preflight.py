@@ -1,7 +1,7 @@
 """What would stop a run, found before its first stage starts: all of it at once.
 
 `cli.main` prints the findings and does not start. Here is what concerns stages: their names, their slots, what
-they need of earlier ones, and the directories that they write to. The configs themselves are `checks`'s affair.
+they need of earlier ones, and the directories that they write to. For the configs themselves, see `checks`.
 """
 
 import os

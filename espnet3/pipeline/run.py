@@ -32,7 +32,7 @@ def run_stages(system: System, stages_to_run: Sequence[str]) -> None:
     What a stage raises reaches the caller as it is.
 
     Raises:
-        ConfigError: before anything runs: a name is no stage, or a log directory's reference does not resolve.
+        ConfigError: before anything runs: a name is not a stage, or a log directory's reference does not resolve.
     """
     if isinstance(stages_to_run, str):
         raise ConfigError(f"stages_to_run is a list of stage names, not a string: write [{stages_to_run!r}].")

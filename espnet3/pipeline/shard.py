@@ -1,7 +1,7 @@
 """Which part of a stage this process does, where a stage is spread over several containers.
 
 The container entrypoints say it (`sharding`); the stages that can be divided (`infer`, `collect_stats`) ask
-(`current_shard`), and so does the stage's log for its name. Dividing the work is `espnet3.parallel.runner`'s affair.
+(`current_shard`), and so does the stage's log for its name. For dividing the work, see `espnet3.parallel`.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """What a System declares about a stage beside its method, and what the layers below a System may ask of it.
 
 Systems fill `stage_specs` with these (they import them from `espnet3.systems.base.stage`); `run`,
-`fingerprint`, `plan` and the workflow generator read them. Which methods there are and what they do is the System's
-affair.
+`fingerprint`, `plan` and the workflow generator read them. Which methods there are and what they do is up to the
+System.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class StageSpec:
     """Those of `inputs` that the stage makes itself where no stage before it has."""
     outputs: tuple[str, ...] = ()
     """Path templates of what must exist when the stage is done."""
-    pieces: tuple[str, ...] = ()
+    partial_outputs: tuple[str, ...] = ()
     """Path templates of where a stage that can be divided keeps what its shards have finished, until it is merged."""
 
 
@@ -54,7 +54,7 @@ class System(Protocol):
         """Where the log of `stage` goes."""
         ...
 
-    def place_aside(self, stage: str) -> Path | None:
+    def next_backup(self, stage: str) -> Path | None:
         """Where what `stage` has made goes when it starts anew under other settings; None where it is replaced."""
         ...
 

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from espnet3.errors import ConfigError, DataError
-from espnet3.runtime.files import is_mark
+from espnet3.runtime.leases import is_lease_file
 
 NEVER_DELETED = ".gitattributes"
 """The Hub's own file: which files are kept in LFS."""
@@ -60,7 +60,7 @@ def local_files(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise DataError(f"{folder} does not exist: there is nothing to upload. Run the packing stage first.")
     paths = sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
-    paths = [path for path in paths if not is_mark(path)]
+    paths = [path for path in paths if not is_lease_file(path)]
     if links := [str(path) for path in paths if path.is_symlink()]:
         raise DataError(f"{', '.join(links)}: links are not uploaded, for they may lead anywhere. Make the pack anew.")
     if not paths:
@@ -69,7 +69,7 @@ def local_files(folder: Path) -> dict[str, Path]:
 
 
 def refuse_strays(files: Iterable[str], members: Collection[str], where: str, cure: str) -> None:
-    """What lies in a folder that is published but is no part of it may be anything: a key, a log, somebody's notes.
+    """What lies in a folder that is published but is not a part of it may be anything: a key, a log, somebody's notes.
 
     Args:
         files: what is there.

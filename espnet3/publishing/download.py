@@ -45,8 +45,8 @@ def download(repo: str, revision: str | None, onnx: Collection[str] | None = Non
     folder = _snapshot(asked, revision, (META, SUMS))
     if not (folder / META).is_file():
         raise DataError(
-            f"{asked.name} of {asked.endpoint} is no packed model: it has no {META}. upload_model puts one there; name "
-            "a repository of that kind."
+            f"{asked.name} of {asked.endpoint} is not a packed model: it has no {META}. upload_model puts one there; "
+            "name a repository of that kind."
         )
     _, sums = read_promises(folder)
     left_out = [name for name in sums if name.endswith(OPTIONAL) and onnx is not None and name not in onnx]
@@ -123,7 +123,7 @@ def _of_class(error: BaseException, asked: _Asked) -> Espnet3Error | None:
             "network allowed here, and is HF_ENDPOINT right? Then try again."
         )
     if isinstance(error, HFValidationError):
-        return ConfigError(f"{asked.repo} is no name of a repository: {clean(str(error))}")
+        return ConfigError(f"{asked.repo} is not a name of a repository: {clean(str(error))}")
     return None
 
 

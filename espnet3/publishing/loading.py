@@ -1,7 +1,7 @@
 """`espnet3.load`: a packed model, from a folder or a Hub, as an object that turns speech into text.
 
-`espnet3.load` and `python -m espnet3.transcribe` call it. What a pack may be is `espnet3.packs.pack`'s affair, what
-happens to audio `transcriber`'s.
+`espnet3.load` and `python -m espnet3.transcribe` call it. For what a pack may be, see `espnet3.packs.pack`; for
+what happens to audio, `transcriber`.
 """
 
 import re
@@ -76,7 +76,7 @@ def find_pack(model: str | Path, revision: str | None = None, onnx: Collection[s
         return folder
     if folder.exists() or not _REPOSITORY.fullmatch(str(model)):
         raise DataError(
-            f"{model} is no folder of a packed model (one with {META}), nor the name of a repository (owner/name)."
+            f"{model} is not a folder of a packed model (one with {META}), nor the name of a repository (owner/name)."
         )
     from espnet3.publishing.download import download
 

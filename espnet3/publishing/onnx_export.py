@@ -114,7 +114,7 @@ def compare(original: Recogniser, paths: dict[str, Path], samples: Sequence[Samp
 
     Returns:
         By precision: file, bytes, and, where there are test sets, how many hypotheses differ and, where these have
-        words, the error rates on the texts as they are written: a metric's normaliser is measure's affair.
+        words, the error rates on the texts as they are written: a metric's normaliser is up to measure.
 
     Raises:
         DataError: a hypothesis of the float32 model differs.

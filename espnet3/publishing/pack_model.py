@@ -20,7 +20,8 @@ from espnet3.publishing.collect import write_parts
 from espnet3.publishing.privacy import refuse_private
 from espnet3.publishing.trial import try_pack
 from espnet3.recipe.recipe import recipe_name
-from espnet3.runtime.files import claim, remove_leftovers, replacing_dir, sha256
+from espnet3.runtime.files import remove_leftovers, replacing_dir, sha256
+from espnet3.runtime.leases import lease
 from espnet3.runtime.versions import git_commit, installed_versions, package_version
 from espnet3.systems.asr.onnx_inference import VARIANTS
 from espnet3.systems.asr.parts import build_preprocessor, load_training_config
@@ -50,7 +51,7 @@ def pack_model(training_config: DictConfig, publication_config: DictConfig, syst
     training = load_training_config(exp_dir)
     folder = Path(settings.pack_model.pack_dir)
     refuse_foreign(folder, META, "pack", "publication_config.pack_model.pack_dir")
-    with claim(folder):
+    with lease(folder):
         remove_leftovers(folder.parent, nested=False, name=folder.name)
         with replacing_dir(folder) as pack:
             config = write_parts(settings, training, exp_dir, pack)

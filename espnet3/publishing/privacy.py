@@ -183,7 +183,7 @@ def _gives_away(name: str, value: str) -> bool:
 
 
 def _binary_findings(content: bytes, name: str, start: int, known: Sequence[_Known]) -> Iterator[str]:
-    """Of what is no text, only what this machine knows for certain."""
+    """Of what is not a text, only what this machine knows for certain."""
     for each in known:
         if not each.is_word and (place := content.find(each.text.encode())) >= 0:
             yield f"{name}, byte {start + place}: {_shown(each)} {each.why}"

@@ -2,7 +2,7 @@
 
 huggingface_hub is imported when a repository is opened, for it takes time. It reads HF_ENDPOINT as it is imported, and
 never again: so every call is given its endpoint, and nothing here depends on, or changes, that variable. Errors leave
-here as those of `espnet3.errors`; what is uploaded, and how often it is tried, is `upload`'s affair.
+here as those of `espnet3.errors`; for what is uploaded, and how often it is tried, see `upload`.
 """
 
 import logging

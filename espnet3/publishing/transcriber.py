@@ -98,7 +98,7 @@ class SpeechToText:
             rate: of samples that bring none, in Hz; that of the model where left out.
 
         Raises:
-            DataError: a file cannot be read, an array is empty or holds what is no number, or the rate is none.
+            DataError: a file cannot be read, an array is empty or holds what is not a number, or the rate is none.
         """
         if isinstance(audio, list):
             return [transcript.text for transcript in self.transcribe_batch(audio, rate)]
@@ -153,7 +153,7 @@ def _mono(samples: NDArray[Any]) -> NDArray[np.float32]:
     """Samples (n,), (n, channels) or (channels, n) as float32 (n,) in [-1, 1].
 
     Raises:
-        DataError: they are empty, of another shape, or hold what is no number.
+        DataError: they are empty, of another shape, or hold what is not a number.
     """
     if samples.ndim not in (1, 2) or not samples.size or samples.dtype.kind not in "fiu":
         raise DataError(
@@ -174,7 +174,7 @@ def _whole_rate(rate: Any) -> int:
     """A sample rate in Hz.
 
     Raises:
-        DataError: it is no whole number, or none above 0.
+        DataError: it is not a whole number, or none above 0.
     """
     try:
         whole = int(rate)

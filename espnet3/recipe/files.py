@@ -57,7 +57,7 @@ def check_travelling_path(name: str) -> str:
     """`name` itself.
 
     Raises:
-        ValueError: it is no plain relative path to run.py or a licence, or into src/, dataset/ or egs3/.
+        ValueError: it is not a plain relative path to run.py or a licence, or into src/, dataset/ or egs3/.
     """
     path = PurePosixPath(name)
     plain = str(path) == name and ".." not in path.parts and not re.search(r"[\\\x00-\x1f\x7f:]", name)
@@ -97,5 +97,5 @@ def _text(path: Path) -> str | None:
         return None if b"\0" in content else content.decode("utf-8")
     except UnicodeDecodeError as error:
         if path.suffix == ".py":
-            raise ConfigError(f"{path} is no UTF-8 text ({error}). Save it as UTF-8.") from None
+            raise ConfigError(f"{path} is not UTF-8 text ({error}). Save it as UTF-8.") from None
         return None

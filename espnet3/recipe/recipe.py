@@ -54,12 +54,12 @@ def load_recipe(recipe_dir: Path | str) -> Recipe:
     """Read a recipe's run.py (its module level runs, its `if __name__ == "__main__":` block does not).
 
     Raises:
-        ConfigError: there is no run.py, it fails (file:line), or it lacks a sound DEFAULT_STAGES or SYSTEM_CLS.
+        ConfigError: there is no run.py, it fails (file:line), or it lacks a valid DEFAULT_STAGES or SYSTEM_CLS.
     """
     directory = Path(recipe_dir).resolve()
     run = directory / "run.py"
     if not run.is_file():
-        raise ConfigError(f"{directory} is no recipe: it has no run.py. Copy egs3/TEMPLATE/asr and fill it in.")
+        raise ConfigError(f"{directory} is not a recipe: it has no run.py. Copy egs3/TEMPLATE/asr and fill it in.")
     names = _execute(run)
     return Recipe(
         name=recipe_name(directory),
@@ -78,7 +78,7 @@ def load_system(recipe_dir: Path | str, dotted: str) -> type[Any]:
         dotted: `package.module.Class`; `run.Class` is one that the recipe's run.py itself defines.
 
     Raises:
-        ConfigError: there is no such class, or it is no System.
+        ConfigError: there is no such class, or it is not a System.
     """
     module, _, name = dotted.rpartition(".")
     run = Path(recipe_dir).resolve() / "run.py"
@@ -151,7 +151,7 @@ def import_recipe_module(recipe_dir: Path | str, name: str) -> ModuleType:
     """
     directory = recipe_folder(recipe_dir)
     if name.partition(".")[0] not in OWN_PACKAGES:
-        raise ConfigError(f"{name} is no module of a recipe: those begin with {' or '.join(OWN_PACKAGES)}.")
+        raise ConfigError(f"{name} is not a module of a recipe: those begin with {' or '.join(OWN_PACKAGES)}.")
     with activated(directory):
         try:
             return importlib.import_module(name)

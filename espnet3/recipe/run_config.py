@@ -2,7 +2,7 @@
 
 `cli` prints it (`run.py --print_config`), the workflow generator puts it on the cluster's volume, and each stage
 container loads it. It holds the System, the stages, every slot resolved, and the recipe's own code, which always comes
-from here. Checking the slots is `checks`'s affair; names of files are `files`'s.
+from here. For checking the slots, see `checks`; for names of files, `files`.
 
     schema_version: 1
     system: espnet3.systems.asr.system.ASRSystem
@@ -44,7 +44,7 @@ LARGEST = 128 * 1024
 
 
 _LARGEST_TEXT = 128 * LARGEST
-"""Bytes of YAML that a compressed run config may hold: more is no run config but an attack on memory."""
+"""Bytes of YAML that a compressed run config may hold: more is not a run config but an attack on memory."""
 
 
 class _Strict(BaseModel):
@@ -122,7 +122,7 @@ class RunConfig(_Strict):
             return cls.model_validate({"schema_version": None} | content)
         except ValidationError as error:
             findings = "\n  ".join(describe(finding, "run config") for finding in _short(error))
-            raise ConfigError(f"{path} is no sound run config:\n  {findings}\nWrite it again with run.py.") from None
+            raise ConfigError(f"{path} is not a valid run config:\n  {findings}\nWrite it again with run.py.") from None
 
     def unpack(self, directory: Path | str) -> Path:
         """Write the recipe's files into a new or empty folder; one that holds just these files stays as it is.
@@ -185,7 +185,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         raise ConfigError(f"{path} is malformed YAML: {error}. Write it again with run.py.") from None
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise ConfigError(f"{path} is no run config: it holds no mapping of names. Write one with run.py.")
+        raise ConfigError(f"{path} is not a run config: it holds no mapping of names. Write one with run.py.")
     return content
 
 

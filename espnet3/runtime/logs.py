@@ -117,7 +117,7 @@ class _Redacting(logging.Formatter):
 
 
 class _FileHandler(logging.StreamHandler[TextIO]):
-    """Says once that the file cannot be written, as on a full disk; what else that stops is the stage's affair."""
+    """Says once that the file cannot be written, as on a full disk; what else that stops is up to the stage."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         error = sys.exc_info()[1]

@@ -1,7 +1,7 @@
-"""How the processes that work for another one behave: deaf to requests to stop, and gone when it is gone.
+"""How the processes that work for another one behave: they ignore SIGTERM, and end when it ends.
 
 Called first thing in the workers of `espnet3.parallel.pool`, of collect_stats' and training's data, and in the ranks of
-a training. What they do is their callers' affair.
+a training. What they do is up to their callers.
 """
 
 import ctypes

@@ -1,6 +1,6 @@
 """Unpacking tar archives without harm, on every Python 3.11: those before 3.11.4 lack the filters of PEP 706.
 
-`components.data.archive` and `python -m k8s results` call it. What an archive may hold besides is their affair.
+`components.data.archive` and `python -m k8s results` call it. What an archive may hold besides is up to them.
 """
 
 import os

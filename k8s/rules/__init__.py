@@ -17,5 +17,5 @@ RULES = (*bounds.RULES, *references.RULES, *expressions.RULES, *containers.RULES
 
 
 def check(workflow: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a Workflow or WorkflowTemplate, as sentences that begin with the place; empty when sound."""
+    """What is wrong with a Workflow or WorkflowTemplate, as sentences that begin with the place; empty when valid."""
     return [fault for rule in RULES for fault in rule(workflow)]

@@ -23,7 +23,7 @@ def object_name(workflow: Manifest) -> Iterator[str]:
     metadata = workflow.get("metadata") or {}
     name = metadata.get("name") or f"{metadata.get('generateName', '')}abcde"
     if not _OBJECT_NAME.fullmatch(name) or len(name) > 63:
-        yield f"metadata: {name!r} is no name of at most 63 lower-case letters, digits and hyphens"
+        yield f"metadata: {name!r} is not a name of at most 63 lower-case letters, digits and hyphens"
 
 
 def inner_names(workflow: Manifest) -> Iterator[str]:
@@ -31,7 +31,7 @@ def inner_names(workflow: Manifest) -> Iterator[str]:
     found = [name for template in templates(workflow) for name in (template.get("name"), *names(tasks(template)))]
     for name in found:
         if not _ARGO_NAME.fullmatch(str(name)) or len(str(name)) > LONGEST_NAME:
-            yield f"{name}: is no name of at most {LONGEST_NAME} lower-case letters, digits and hyphens"
+            yield f"{name}: is not a name of at most {LONGEST_NAME} lower-case letters, digits and hyphens"
 
 
 def labels(workflow: Manifest) -> Iterator[str]:
@@ -40,7 +40,7 @@ def labels(workflow: Manifest) -> Iterator[str]:
     for place in [*places, *(template.get("metadata") for template in templates(workflow))]:
         for key, value in ((place or {}).get("labels") or {}).items():
             if not _LABEL.fullmatch(str(value)):
-                yield f"label {key}: {value!r} is no value of at most 63 letters, digits, dots, hyphens and underscores"
+                yield f"label {key}: {value!r} is not a value of at most 63 letters, digits, dots, hyphens, underscores"
 
 
 def counts(workflow: Manifest) -> Iterator[str]:

@@ -67,7 +67,7 @@ def _check_patch(place: str, text: str) -> Iterator[str]:
     except yaml.YAMLError:
         patch = None
     if not isinstance(patch, dict):
-        yield f"{place}.podSpecPatch: is no mapping"
+        yield f"{place}.podSpecPatch: is not a mapping"
         return
     for key in sorted(set(patch) - PATCHABLE):
         yield f"{place}.podSpecPatch: {key} is none of {', '.join(sorted(PATCHABLE))}"

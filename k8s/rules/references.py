@@ -21,7 +21,7 @@ def arguments(workflow: Manifest) -> Iterator[str]:
                 continue
             for name in _given(task):
                 if name not in known:
-                    yield f"{task.get('name')}: {name} is no input of the template {task.get('template')}"
+                    yield f"{task.get('name')}: {name} is not an input of the template {task.get('template')}"
 
 
 def tags(workflow: Manifest) -> Iterator[str]:
@@ -45,7 +45,7 @@ def volumes(workflow: Manifest) -> Iterator[str]:
         declared = common + names(template.get("volumes"))
         for mount in (template.get("container") or {}).get("volumeMounts") or []:
             if mount.get("name") not in declared:
-                yield f"{template.get('name')}: mounts {mount.get('name')}, which is no volume"
+                yield f"{template.get('name')}: mounts {mount.get('name')}, which is not a volume"
 
 
 def claims(workflow: Manifest) -> Iterator[str]:

@@ -77,7 +77,7 @@ def first(argo: Cluster, undisturbed: Digits, tmp_path_factory: pytest.TempPathF
 def test_a_recipe_runs_from_the_first_stage_to_the_last(
     argo: Cluster, first: dict[str, Any], undisturbed: Digits, tmp_path: Path
 ) -> None:
-    assert programs.ran(first) == ["plan", *(stage.replace("_", "-") for stage in STAGES), "finish"]
+    assert programs.ran(first) == ["plan", *(stage.replace("_", "-") for stage in STAGES), "report"]
     there = install.fetch(argo, "tiny/asr", tmp_path)
     assert differences(products(undisturbed.folder), products(there)) == []
     assert read_tree(undisturbed.folder).keys() == read_tree(there).keys()
@@ -92,14 +92,14 @@ def test_a_second_submit_finds_all_done_within_30_seconds(
     begin = time.monotonic()
     state = succeed(argo, submit(argo, undisturbed, tmp_path), 60)
     assert time.monotonic() - begin < 30
-    assert programs.ran(state) == ["plan", "finish"]
+    assert programs.ran(state) == ["plan", "report"]
 
 
 def test_an_entrypoint_runs_one_stage_of_the_same_file(
     argo: Cluster, first: dict[str, Any], undisturbed: Digits, tmp_path: Path
 ) -> None:
     state = succeed(argo, submit(argo, undisturbed, tmp_path, "--entrypoint=measure", "--parameter=force=measure"))
-    assert programs.ran(state) == ["measure", "finish"]
+    assert programs.ran(state) == ["measure", "report"]
 
 
 def delete(cluster: Cluster, pod: str) -> None:
@@ -147,7 +147,7 @@ def test_a_failing_stage_stops_the_rest_and_the_exit_handler_tells_why(argo: Clu
     recipe.edit("conf/tiny.yaml", "hidden_size: 16", "hidden_size: sixteen")
     state = programs.finished(argo, submit(argo, recipe, tmp_path), 300)
     assert state["phase"] == "Failed"
-    assert programs.ran(state) == ["plan", "create-dataset", "train-tokenizer", "collect-stats", "train", "finish"]
+    assert programs.ran(state) == ["plan", "create-dataset", "train-tokenizer", "collect-stats", "train", "report"]
     assert len([node for node in programs.nodes(state) if node["templateName"] == "train"]) == 1
     there = install.fetch(argo, "failing/asr", tmp_path / "there")
     outcome = json.loads(next(there.glob(".runs/*/outcome.json")).read_text(encoding="utf-8"))

@@ -99,11 +99,11 @@ def test_data_come_onto_the_volume(reader: Reader, finished: str) -> None:
 @pytest.mark.parametrize(
     ("to", "pods"),
     [
-        ("see the workflow first", ["plan", "finish"]),
-        ("keep it in the cluster", ["plan", "finish"]),
-        ("run some stages of it", ["plan", "finish"]),
-        ("redo a stage that is done", ["plan", "measure", "finish"]),
-        ("run one stage without the plan", ["train", "finish"]),
+        ("see the workflow first", ["plan", "report"]),
+        ("keep it in the cluster", ["plan", "report"]),
+        ("run some stages of it", ["plan", "report"]),
+        ("redo a stage that is done", ["plan", "measure", "report"]),
+        ("run one stage without the plan", ["train", "report"]),
     ],
 )
 def test_submitted_again(reader: Reader, finished: str, to: str, pods: list[str]) -> None:

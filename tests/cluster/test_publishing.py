@@ -107,4 +107,4 @@ def run_workflow(cluster: Cluster, folder: Path, profile: str) -> None:
     file.write_text(render("render", folder, profile=profile), encoding="utf-8")
     state = programs.finished(cluster, programs.submit(cluster, file), 1200)
     assert state["phase"] == "Succeeded", programs.told(state)
-    assert programs.ran(state) == ["plan", *(stage.replace("_", "-") for stage in ALL_STAGES), "finish"]
+    assert programs.ran(state) == ["plan", *(stage.replace("_", "-") for stage in ALL_STAGES), "report"]

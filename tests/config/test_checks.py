@@ -286,9 +286,9 @@ TARGETS = [
     ("hera.workflows.Workflow", "a: 1", None),
     ("troch.optim.AdamW", "a: 1", "there is no package troch (did you mean torch?), and no extra brings it."),
     ("no_such_package.Thing", "a: 1", "there is no package no_such_package, and no extra brings it."),
-    ("dict", "a: 1", "'dict' is no dotted name"),
-    ("src.parts.", "a: 1", "'src.parts.' is no dotted name"),
-    ("[1]", "a: 1", "[1] is no dotted name"),
+    ("dict", "a: 1", "'dict' is not a dotted name"),
+    ("src.parts.", "a: 1", "'src.parts.' is not a dotted name"),
+    ("[1]", "a: 1", "[1] is not a dotted name"),
 ]
 
 

@@ -94,7 +94,7 @@ def plain(path: Path) -> Any:
         pytest.param(
             {"main.yaml": "defaults: [base, base]", "base.yaml": "a: 1"},
             {"a": 1},
-            id="the same file twice is no circle",
+            id="the same file twice is not a circle",
         ),
         pytest.param(
             {"main.yaml": "defaults: [base]", "base.yaml": "exp_tag: x_${self_name:}\nl: ['${self_name:}']"},
@@ -155,7 +155,7 @@ def test_wrong_files_name_place_and_cure(write: Write, files: Mapping[str, str],
 
 def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
     (tmp_path / "main.yaml").write_bytes(b"a: \xff\xfe")
-    with pytest.raises(ConfigError, match=r"main\.yaml is no UTF-8"):
+    with pytest.raises(ConfigError, match=r"main\.yaml is not UTF-8"):
         load_config(tmp_path / "main.yaml")
 
 

@@ -108,7 +108,7 @@ def test_nothing_chosen_is_told_so(browser: Browser, server: str) -> None:
 
 
 def test_what_is_no_audio_is_told_so(browser: Browser, server: str, tmp_path: Path) -> None:
-    (tmp_path / "noise.wav").write_text("this is no audio")
+    (tmp_path / "noise.wav").write_text("this is not audio")
     browser.open(server)
     browser.type("#speech input[type=file]", str(tmp_path / "noise.wav"))
     browser.wait(lambda: "noise.wav" in browser.run("return document.querySelector('#speech').innerHTML"), "the upload")

@@ -48,7 +48,7 @@ def test_a_demo_holds_all_that_it_needs(demo: Path) -> None:
     for name in ("app.py", "README.md", "requirements.txt", "demo.json", "model/model.onnx", "examples/test-000.wav"):
         assert name in found
     assert "espnet3/demo/app.py" in found
-    assert not [name for name in found if "__pycache__" in name or name.endswith((".pyc", ".owner"))]
+    assert not [name for name in found if "__pycache__" in name or name.endswith((".pyc", ".lease"))]
 
 
 def test_the_card_tells_a_space_how_to_run(demo: Path) -> None:
@@ -239,7 +239,7 @@ def test_marks_of_owners_and_bytecode_of_a_trial_stay_here(
     hub: HubServer, notes: dict[str, Any], demo: Path, config: Configs, tmp_path: Path
 ) -> None:
     settings = config(**copied(notes, demo, tmp_path))
-    for name in ("pack/.owner", "demo/.owner", "demo/espnet3/__pycache__/errors.cpython-311.pyc"):
+    for name in ("pack/.lease", "demo/.lease", "demo/espnet3/__pycache__/errors.cpython-311.pyc"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(socket.gethostname())
     upload_model(settings)

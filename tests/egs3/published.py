@@ -35,5 +35,5 @@ def unpublished(hub: HubServer, experiment: Path) -> list[str]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file of a packed folder."""
-    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != ".owner")
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lease")
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}

@@ -38,7 +38,7 @@ FAULTS = {
     "defaults": ("defaults: [tinny, _self_]", r"tinny"),
     "placeholder": ("data_dir: /path/to/data", r"training_config\.data_dir.*/path/to/data is a placeholder"),
     "file in the place of a directory": ("exp_dir: run.py", r"run\.py is a file"),
-    "recipe that is not there": ("recipe_dir: nowhere", r"training_config\.recipe_dir.*nowhere is no folder"),
+    "recipe that is not there": ("recipe_dir: nowhere", r"training_config\.recipe_dir.*nowhere is not a folder"),
     "secret": ("hub: {access_token: hunter22}", r"training_config\.hub\.access_token: is a secret"),
 }
 
@@ -118,9 +118,9 @@ Record = dict[str, Any]
 DATA_FAULTS: dict[str, tuple[Record | str, str]] = {
     "missing audio": ({"audio": "audio/gone.flac"}, r"data/audio/gone\.flac does not exist\."),
     "empty audio": ({"audio": "audio/empty.flac"}, r"data/audio/empty\.flac is empty\."),
-    "truncated audio": ({"audio": "audio/cut.flac"}, r"data/audio/cut\.flac is no readable audio .*cut short"),
+    "truncated audio": ({"audio": "audio/cut.flac"}, r"data/audio/cut\.flac is not readable audio .*cut short"),
     "truncated WAV": ({"audio": "audio/cut.wav"}, r"data/audio/cut\.wav is cut short"),
-    "unreadable audio": ({"audio": "audio/page.flac"}, r"data/audio/page\.flac is no readable audio"),
+    "unreadable audio": ({"audio": "audio/page.flac"}, r"data/audio/page\.flac is not readable audio"),
     "zero duration": ({"duration": 0}, r"duration is 0 s; it must be from 0\.01 to 3600\."),
     "absurd duration": ({"duration": 4500.0}, r"duration is 4500 s; it must be from 0\.01 to 3600\."),
     "duplicate id": ({"utt_id": "same"}, r"utt_id 'same' is on line 1 too\."),

@@ -1,4 +1,4 @@
-"""The Hub's protocol as huggingface_hub speaks it: which request gives which answer. Sockets are `server`'s affair."""
+"""The Hub's protocol as huggingface_hub speaks it: which request gives which answer. For sockets, see `server`."""
 
 import json
 import re

@@ -46,7 +46,7 @@ def test_the_container_is_that_of_the_workflow(request_of: Make, digits: RunConf
     in_job = job_of(request)["spec"]["template"]["spec"]["containers"][0]
     for key in ("image", "command", "resources", "securityContext", "imagePullPolicy"):
         assert in_job[key] == in_workflow[key]
-    of_argo = {"ESPNET3_ATTEMPT", "ESPNET3_FORCE", "ESPNET3_FORCE_ID"}
+    of_argo = {"ESPNET3_ATTEMPT", "ESPNET3_FORCE", "ESPNET3_IDEMPOTENCY_KEY"}
     assert in_job["env"] == [each for each in in_workflow["env"] if each["name"] not in of_argo]
 
 
@@ -129,7 +129,7 @@ def test_it_may_be_forced_and_its_pods_know_that_they_are_of_one_job(request_of:
     found = {each["name"]: each for each in env}
     assert found["ESPNET3_FORCE"]["value"] == "train"
     uid = "metadata.labels['batch.kubernetes.io/controller-uid']"
-    assert found["ESPNET3_FORCE_ID"]["valueFrom"] == {"fieldRef": {"fieldPath": uid}}
+    assert found["ESPNET3_IDEMPOTENCY_KEY"]["valueFrom"] == {"fieldRef": {"fieldPath": uid}}
     assert "FORCE" not in str(job_of(request_of("train")))
 
 

@@ -122,7 +122,7 @@ def test_no_path_of_this_machine_is_printed(recipe: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["render", "nowhere", "--profile", "local"], "is no recipe"),
+        (["render", "nowhere", "--profile", "local"], "is not a recipe"),
         (["render", "RECIPE", "--profile", "nowhere"], "There is no profile nowhere"),
         (["render", "RECIPE", "--profile", "local", "--stages", "trian"], "did you mean train?"),
         (["render", "RECIPE", "--profile", "local", "--training_config", "a.yaml"], "a.yaml does not exist"),

@@ -62,7 +62,7 @@ def test_a_mutex_has_a_name_of_any_directory(what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "stages", [["plan"], ["recipe"], ["finish"], ["infer", "infer_shard"], ["infer", "infer_merge"]]
+    "stages", [["plan"], ["recipe"], ["report"], ["infer", "infer_shard"], ["infer", "infer_merge"]]
 )
 def test_names_that_are_taken(stages: list[str]) -> None:
     with pytest.raises(ConfigError, match=f"cannot be called {stages[-1]}"):

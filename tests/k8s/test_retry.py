@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from espnet3.errors import ConfigError, DataError, Espnet3Error, LostOwnership, TryAgain
+from espnet3.errors import ConfigError, DataError, Espnet3Error, LostLease, TryAgain
 from k8s.expressions import parse_expression
 from k8s.retry import argo_expression, final_exit_codes, job_policy, retryable_exit_codes
 
@@ -27,7 +27,7 @@ class Ending:
 
 REPEATED = {
     "asked to stop": Ending("Failed", str(TryAgain.exit_code), "main: Error (exit code 75)"),
-    "lost the directory to another": Ending("Failed", str(LostOwnership.exit_code), "main: Error (exit code 75)"),
+    "lost the directory to another": Ending("Failed", str(LostLease.exit_code), "main: Error (exit code 75)"),
     "killed before its handler": Ending("Failed", "143", "main: Error (exit code 143)"),
     "killed when its time was over": Ending(
         "Failed", "137", "main: Error (exit code 137)", job_differs="a Job cannot tell it from a full memory"

@@ -50,17 +50,17 @@ def many_shards(workflow: Workflow) -> None:
 
 
 BREAKS: dict[str, tuple[Callable[[Workflow], Any], str]] = {
-    "name of the object": (lambda w: w["metadata"].update(generateName="Digits_"), "'Digits_abcde' is no name"),
-    "name of a task": (lambda w: task(w, "train").update(name="train!"), "train!: is no name"),
-    "capitals": (lambda w: task(w, "train").update(name="trainONNX"), "trainONNX: is no name"),
+    "name of the object": (lambda w: w["metadata"].update(generateName="Digits_"), "'Digits_abcde' is not a name"),
+    "name of a task": (lambda w: task(w, "train").update(name="train!"), "train!: is not a name"),
+    "capitals": (lambda w: task(w, "train").update(name="trainONNX"), "trainONNX: is not a name"),
     "value of a label": (lambda w: w["metadata"]["labels"].update(recipe="a/b"), "label recipe: 'a/b'"),
     "too many tasks": (many_tasks, "tasks, at most 200"),
     "too many templates": (many_templates, "spec.templates: there are"),
     "too large with its status": (many_shards, "bytes, at most 1048576"),
     "template that there is not": (lambda w: task(w, "train").update(template="trian"), "there is no template trian"),
-    "argument that is no input": (
+    "argument that is not an input": (
         lambda w: task(w, "train")["arguments"]["parameters"].append({"name": "epochs", "value": "3"}),
-        "train: epochs is no input of the template train",
+        "train: epochs is not an input of the template train",
     ),
     "typo in a tag": (
         lambda w: variable(w, "{{lastRetry.exitcode}}"),
@@ -76,7 +76,7 @@ BREAKS: dict[str, tuple[Callable[[Workflow], Any], str]] = {
     ),
     "mount of no volume": (
         lambda w: train(w)["container"]["volumeMounts"].append({"name": "dat", "mountPath": "/data"}),
-        "train: mounts dat, which is no volume",
+        "train: mounts dat, which is not a volume",
     ),
     "claim without a name": (
         lambda w: w["spec"]["volumes"][0]["persistentVolumeClaim"].update(claimName=""),
@@ -129,7 +129,10 @@ BREAKS: dict[str, tuple[Callable[[Workflow], Any], str]] = {
         lambda w: train(w).update(podSpecPatch='{"terminationGracePeriod": 3}'),
         "train.podSpecPatch: terminationGracePeriod is none of",
     ),
-    "patch that is no YAML": (lambda w: train(w).update(podSpecPatch="{a"), "train.podSpecPatch: is no mapping"),
+    "patch that is not valid YAML": (
+        lambda w: train(w).update(podSpecPatch="{a"),
+        "train.podSpecPatch: is not a mapping",
+    ),
 }
 
 

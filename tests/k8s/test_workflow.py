@@ -52,7 +52,7 @@ def test_parameters_reach_plan_and_stages(rendered: Rendered) -> None:
     assert given == {"stages": "all", "force": ""}
     assert env(workflow, "plan")["ESPNET3_STAGES"] == "{{inputs.parameters.stages}}"
     assert env(workflow, "train")["ESPNET3_FORCE"] == "{{inputs.parameters.force}}"
-    assert env(workflow, "train")["ESPNET3_FORCE_ID"] == "{{workflow.uid}}"
+    assert env(workflow, "train")["ESPNET3_IDEMPOTENCY_KEY"] == "{{workflow.uid}}"
 
 
 def test_every_stage_is_an_entrypoint(rendered: Rendered) -> None:
@@ -138,7 +138,7 @@ def test_two_hundred_shards_that_all_fail_fit_as_well(
 
 
 def test_the_exit_handler_is_told_of_failures_in_less_than_a_process_takes(rendered: Rendered) -> None:
-    told = env(rendered(), "finish")["ESPNET3_ARGO_FAILURES"]
+    told = env(rendered(), "report")["ESPNET3_ARGO_FAILURES"]
     assert told == "{{= sprig.trunc(65536, workflow.failures) }}"
 
 
@@ -209,7 +209,7 @@ def test_training_on_a_spot_pool(rendered: Rendered) -> None:
 
 def test_stages_without_a_gpu_stay_off_its_pool(rendered: Rendered) -> None:
     workflow = rendered("gke-gpu", settings="infer: {shards: 4}")
-    for name in ("plan", "create-dataset", "collect-stats", "infer-merge", "measure", "finish"):
+    for name in ("plan", "create-dataset", "collect-stats", "infer-merge", "measure", "report"):
         each = template(workflow, name)
         assert "nvidia.com/gpu" not in each["container"]["resources"]["limits"]
         assert "nodeSelector" not in each
@@ -307,7 +307,7 @@ def test_the_token_is_for_uploads_alone(recipe: Path, profile_file: Write) -> No
 
 
 def publishing_run(recipe: Path) -> RunConfig:
-    """A run of every stage; whether its publication config is filled in is another test's affair."""
+    """A run of every stage; whether its publication config is filled in is up to another test."""
     whole = read_run_config(recipe, ["measure"], {})
     return whole.model_copy(update={"stages": ["measure", "pack_model", "upload_model"]})
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from espnet3.errors import DataError
 from espnet3.parallel.provider import Batch, Provider, Work
 from espnet3.parallel.runner import Runner
-from espnet3.runtime.files import OWNER_FILE
+from espnet3.runtime.leases import LEASE_FILE
 
 log = logging.getLogger("tests.parallel.squares")
 
@@ -71,7 +71,7 @@ class Squares(Provider):
             except ZeroDivisionError:
                 log.warning("strange: %d", number, exc_info=True)
         if kind == "overtaken":
-            (self.diary.parent / OWNER_FILE).write_text("somebody else")
+            (self.diary.parent / LEASE_FILE).write_text("somebody else")
         if kind == "together" and len(batch) > 1:
             raise MemoryError("too much at once")
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from espnet3.errors import DataError, LostOwnership, TryAgain
+from espnet3.errors import DataError, LostLease, TryAgain
 from espnet3.parallel.runner import Runner, kept_folder
 from espnet3.parallel.threads import threads_each
-from espnet3.runtime.files import claim
+from espnet3.runtime.leases import lease
 from tests.parallel.squares import Squares, UnpicklableError
 
 SQUARES = [number**2 for number in range(10)]
@@ -139,7 +139,7 @@ def test_what_workers_log_reaches_the_log(tmp_path: Path, caplog: pytest.LogCapt
 
 def test_a_worker_stops_when_its_parent_has_lost_the_folder(tmp_path: Path) -> None:
     work = runner(tmp_path, workers=2, fault="overtaken:3")
-    with claim(tmp_path), pytest.raises(LostOwnership):
+    with lease(tmp_path), pytest.raises(LostLease):
         work.run(2)
     assert not (work.kept / "00000003.json").exists()
 
@@ -172,9 +172,9 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path, workers: int) -> 
 
 def test_a_run_that_lost_its_folder_stops(tmp_path: Path) -> None:
     work = runner(tmp_path)
-    with claim(tmp_path):
-        (tmp_path / ".owner").write_text("somebody else")
-        with pytest.raises(LostOwnership):
+    with lease(tmp_path):
+        (tmp_path / ".lease").write_text("somebody else")
+        with pytest.raises(LostLease):
             work.run(2)
     assert len(diary(tmp_path)) <= 1
 

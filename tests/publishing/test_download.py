@@ -90,7 +90,9 @@ def test_onnx_models_are_loaded_where_they_are_needed(
 
 
 NO_PACKS = [
-    pytest.param({"meta.json": None}, "me/other of http.* is no packed model: it has no meta.json", id="no meta.json"),
+    pytest.param(
+        {"meta.json": None}, "me/other of http.* is not a packed model: it has no meta.json", id="no meta.json"
+    ),
     pytest.param({"meta.json": b'{"kind": "picture"}'}, "its kind is not espnet3-model", id="another kind"),
     pytest.param({"meta.json": b'{"kind": "espnet3-model", "schema_version": 9}'}, "Install a newer", id="newer"),
     pytest.param({"SHA256SUMS": None}, "SHA256SUMS is missing", id="no sums"),
@@ -212,7 +214,7 @@ def test_a_revision_that_is_not_there_is_named(model: str) -> None:
 
 @pytest.mark.parametrize("name", ["me/--", "me/a..b"])
 def test_a_name_that_is_none_is_refused(hub: HubServer, name: str) -> None:
-    with pytest.raises(ConfigError, match="is no name of a repository"):
+    with pytest.raises(ConfigError, match="is not a name of a repository"):
         espnet3.load(name)
     assert not hub.requests
 

@@ -46,7 +46,7 @@ def test_upload_makes_a_private_repository_with_the_files(hub: HubServer, pack: 
     assert set(done.added) == set(FILES)
 
 
-@pytest.mark.parametrize("mark", [".owner", "..owner.7.0123abcd.tmp"])
+@pytest.mark.parametrize("mark", [".lease", "..lease.7.0123abcd.tmp"])
 def test_the_marks_of_who_owned_a_pack_are_no_part_of_it(
     hub: HubServer, pack: Path, settings: Upload, mark: str
 ) -> None:

@@ -192,7 +192,7 @@ def test_a_module_of_the_recipe_is_imported_by_name(tmp_path: Path) -> None:
     ("name", "message"),
     [
         pytest.param("src.gone", r"has no module src\.gone: write .*src/gone/__init__\.py", id="not there"),
-        pytest.param("os", r"os is no module of a recipe: those begin with src or dataset", id="not the recipe's"),
+        pytest.param("os", r"os is not a module of a recipe: those begin with src or dataset", id="not the recipe's"),
     ],
 )
 def test_a_module_that_is_not_there_is_named(tmp_path: Path, name: str, message: str) -> None:
@@ -241,7 +241,7 @@ def test_an_unsound_run_py_names_line_and_cure(tmp_path: Path, run: str, message
 
 
 def test_a_folder_without_run_py_is_no_recipe(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"is no recipe: it has no run\.py"):
+    with pytest.raises(ConfigError, match=r"is not a recipe: it has no run\.py"):
         load_recipe(tmp_path)
 
 
@@ -263,7 +263,7 @@ def test_only_small_text_files_travel(tmp_path: Path) -> None:
     ("content", "message"),
     [
         pytest.param(b"#" * 70_000, r"large\.py has 70000 bytes; .*Split it", id="too large"),
-        pytest.param(b"# \xff", r"large\.py is no UTF-8 text", id="no UTF-8"),
+        pytest.param(b"# \xff", r"large\.py is not UTF-8 text", id="no UTF-8"),
     ],
 )
 def test_python_that_cannot_travel_is_refused(tmp_path: Path, content: bytes, message: str) -> None:

@@ -8,20 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from espnet3.errors import LostOwnership, TryAgain
-from espnet3.runtime.files import (
-    OWNER_FILE,
-    adopt,
-    check_ownership,
-    claim,
-    claims,
-    remove,
-    remove_leftovers,
-    replacing,
-    replacing_dir,
-    write_bytes,
-    write_text,
-)
+from espnet3.errors import LostLease, TryAgain
+from espnet3.runtime.files import remove, remove_leftovers, replacing, replacing_dir, write_bytes, write_text
+from espnet3.runtime.leases import LEASE_FILE, adopt, check_lease, held_leases, lease
 
 
 def names(folder: Path) -> list[str]:
@@ -42,8 +31,8 @@ def test_writes_whole_files_in_new_folders(tmp_path: Path) -> None:
 
 def test_a_file_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     write_text(tmp_path / "a", "old")
-    with pytest.raises(TypeError), replacing(tmp_path / "a") as beside:
-        fail_over(beside)
+    with pytest.raises(TypeError), replacing(tmp_path / "a") as temporary:
+        fail_over(temporary)
     assert (tmp_path / "a").read_text() == "old"
     assert names(tmp_path) == ["a"]
 
@@ -72,9 +61,9 @@ def test_a_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
 
 
 def test_the_owner_of_a_folder_writes(tmp_path: Path) -> None:
-    with claim(tmp_path / "new", tmp_path / "other"):
+    with lease(tmp_path / "new", tmp_path / "other"):
         write_text(tmp_path / "new/sub/a", "mine")
-        check_ownership(tmp_path / "other")
+        check_lease(tmp_path / "other")
     assert names(tmp_path / "new") == ["sub"]
 
 
@@ -86,19 +75,19 @@ def replace_by_folder(path: Path, _: str) -> None:
 @pytest.mark.parametrize("write", [write_text, replace_by_folder], ids=["file", "folder"])
 def test_who_lost_a_folder_stops_before_it_changes_a_byte(tmp_path: Path, write: Callable[[Path, str], None]) -> None:
     write_text(tmp_path / "a", "theirs")
-    with claim(tmp_path):
-        (tmp_path / OWNER_FILE).write_text("host-b pid 7 0123")
-        with pytest.raises(LostOwnership, match="belongs to another run \\(host-b pid 7 0123\\)"):
+    with lease(tmp_path):
+        (tmp_path / LEASE_FILE).write_text("host-b pid 7 0123")
+        with pytest.raises(LostLease, match="belongs to another run \\(host-b pid 7 0123\\)"):
             write(tmp_path / "a", "mine")
         assert (tmp_path / "a").read_text() == "theirs"
-    assert names(tmp_path) == [OWNER_FILE, "a"], "the new owner's mark stays"
+    assert names(tmp_path) == [LEASE_FILE, "a"], "the new owner's mark stays"
 
 
 def test_the_later_claim_wins_and_is_given_back(tmp_path: Path) -> None:
-    with claim(tmp_path):
-        with claim(tmp_path):
+    with lease(tmp_path):
+        with lease(tmp_path):
             write_text(tmp_path / "a", "inner")
-        with pytest.raises(LostOwnership, match="its owner file is gone"):
+        with pytest.raises(LostLease, match="its lease file is gone"):
             write_text(tmp_path / "a", "outer")
     assert (tmp_path / "a").read_text() == "inner"
     write_text(tmp_path / "a", "free")
@@ -106,7 +95,7 @@ def test_the_later_claim_wins_and_is_given_back(tmp_path: Path) -> None:
 
 def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "sub/.d.12.0123abcd.tmp").mkdir(parents=True)
-    kept = ["a", ".hidden", ".mine.tmp", "b.12.0123abcd.tmp", OWNER_FILE]
+    kept = ["a", ".hidden", ".mine.tmp", "b.12.0123abcd.tmp", LEASE_FILE]
     for name in (*kept, ".a.jsonl.12.0123abcd.tmp", "sub/.d.12.0123abcd.tmp/half", "sub/c"):
         (tmp_path / name).touch()
     remove_leftovers(tmp_path, nested=False)
@@ -118,13 +107,13 @@ def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path: Path
 
 
 def be_overtaken(path: Path) -> None:
-    """What happens to a writer when another run claims the folder and tidies it up."""
+    """What happens to a writer when another run held_leases the folder and tidies it up."""
     remove_leftovers(path.parent)
-    (path.parent / OWNER_FILE).write_text("host-b pid 7 0123")
+    (path.parent / LEASE_FILE).write_text("host-b pid 7 0123")
 
 
 def test_a_fault_of_who_has_lost_a_folder_is_that(tmp_path: Path) -> None:
-    with pytest.raises(LostOwnership, match="host-b"), claim(tmp_path):
+    with pytest.raises(LostLease, match="host-b"), lease(tmp_path):
         fail_overtaken(tmp_path / "a")
 
 
@@ -137,8 +126,8 @@ def fail_overtaken(path: Path) -> None:
 def test_who_finds_what_was_half_written_removed_by_the_new_owner_stops(
     tmp_path: Path, write: Callable[[Path], AbstractContextManager[Path]]
 ) -> None:
-    with claim(tmp_path), pytest.raises(LostOwnership, match="host-b"), write(tmp_path / "a") as beside:
-        be_overtaken(beside)
+    with lease(tmp_path), pytest.raises(LostLease, match="host-b"), write(tmp_path / "a") as temporary:
+        be_overtaken(temporary)
 
 
 def test_a_claim_survives_that_the_owner_until_now_tidies_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +141,7 @@ def test_a_claim_survives_that_the_owner_until_now_tidies_up(tmp_path: Path, mon
         return replace(path, target)
 
     monkeypatch.setattr(Path, "replace", tidy_first)
-    with claim(tmp_path):
+    with lease(tmp_path):
         write_text(tmp_path / "a", "mine")
     assert tidied
     assert names(tmp_path) == ["a"]
@@ -164,16 +153,16 @@ def test_a_claim_that_cannot_be_signed_leaves_nothing(tmp_path: Path, monkeypatc
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(OSError, match="No space left"), claim(tmp_path):
+    with pytest.raises(OSError, match="No space left"), lease(tmp_path):
         pytest.fail("the claim was given")
     assert names(tmp_path) == []
 
 
 def test_who_lost_a_folder_does_not_tidy_it(tmp_path: Path) -> None:
-    with claim(tmp_path):
+    with lease(tmp_path):
         be_overtaken(tmp_path / "a")
         (tmp_path / ".theirs.12.0123abcd.tmp").touch()
-        with pytest.raises(LostOwnership, match="host-b"):
+        with pytest.raises(LostLease, match="host-b"):
             remove_leftovers(tmp_path)
     assert ".theirs.12.0123abcd.tmp" in names(tmp_path)
 
@@ -194,7 +183,7 @@ def overtake_at(monkeypatch: pytest.MonkeyPatch, folder: Path, number: int) -> N
         nonlocal count
         count += 1
         if count == number:
-            (folder / OWNER_FILE).write_text("host-b pid 7 0123")
+            (folder / LEASE_FILE).write_text("host-b pid 7 0123")
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", overtaken)
@@ -204,13 +193,13 @@ def test_who_removes_a_file_just_when_it_is_overtaken_puts_it_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, make in (("file", Path.touch), ("folder", Path.mkdir)):
-        with claim(tmp_path):
+        with lease(tmp_path):
             make(tmp_path / name)
             overtake_at(monkeypatch, tmp_path, 1)
-            with pytest.raises(LostOwnership, match="host-b"):
+            with pytest.raises(LostLease, match="host-b"):
                 remove(tmp_path / name)
             monkeypatch.undo()
-    assert names(tmp_path) == [OWNER_FILE, "file", "folder"]
+    assert names(tmp_path) == [LEASE_FILE, "file", "folder"]
 
 
 def test_who_replaces_a_folder_just_when_it_is_overtaken_and_tidied_loses_only_its_own(
@@ -228,26 +217,26 @@ def test_who_replaces_a_folder_just_when_it_is_overtaken_and_tidied_loses_only_i
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", tidied_before)
-    with claim(tmp_path), pytest.raises(LostOwnership, match="host-b"), replacing_dir(tmp_path / "d") as beside:
-        (beside / "mine").touch()
-    assert names(tmp_path) == [OWNER_FILE, "d"]
+    with lease(tmp_path), pytest.raises(LostLease, match="host-b"), replacing_dir(tmp_path / "d") as temporary:
+        (temporary / "mine").touch()
+    assert names(tmp_path) == [LEASE_FILE, "d"]
     assert names(tmp_path / "d") == ["theirs"]
 
 
 def test_who_releases_just_when_it_is_overtaken_gives_the_mark_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with claim(tmp_path):
+    with lease(tmp_path):
         overtake_at(monkeypatch, tmp_path, 1)
-    assert (tmp_path / OWNER_FILE).read_text() == "host-b pid 7 0123"
-    assert names(tmp_path) == [OWNER_FILE]
+    assert (tmp_path / LEASE_FILE).read_text() == "host-b pid 7 0123"
+    assert names(tmp_path) == [LEASE_FILE]
 
 
 def test_a_mark_that_comes_back_at_once_is_not_lost(tmp_path: Path) -> None:
-    with claim(tmp_path):
+    with lease(tmp_path):
         taken = tmp_path / "taken"
-        (tmp_path / OWNER_FILE).rename(taken)
-        threading.Timer(0.05, taken.rename, [tmp_path / OWNER_FILE]).start()
+        (tmp_path / LEASE_FILE).rename(taken)
+        threading.Timer(0.05, taken.rename, [tmp_path / LEASE_FILE]).start()
         write_text(tmp_path / "a", "mine")
 
 
@@ -257,29 +246,29 @@ def test_a_thread_writes_under_the_claims_of_its_process(tmp_path: Path) -> None
     def write() -> None:
         try:
             write_text(tmp_path / "a", "mine")
-        except LostOwnership as error:
+        except LostLease as error:
             failures.append(error)
 
-    with claim(tmp_path):
-        (tmp_path / OWNER_FILE).write_text("host-b pid 7 0123")
+    with lease(tmp_path):
+        (tmp_path / LEASE_FILE).write_text("host-b pid 7 0123")
         thread = threading.Thread(target=write)
         thread.start()
         thread.join()
     assert len(failures) == 1
-    assert names(tmp_path) == [OWNER_FILE]
+    assert names(tmp_path) == [LEASE_FILE]
 
 
 def test_a_worker_process_obeys_the_claims_that_it_is_given(tmp_path: Path) -> None:
-    with claim(tmp_path):
-        given = claims()
+    with lease(tmp_path):
+        given = held_leases()
         child = os.fork()
         if child == 0:
             adopt(given)
-            (tmp_path / OWNER_FILE).unlink()
+            (tmp_path / LEASE_FILE).unlink()
             code = 1
             try:
                 write_text(tmp_path / "sub/a", "late")
-            except LostOwnership:
+            except LostLease:
                 code = 0
             os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -287,21 +276,21 @@ def test_a_worker_process_obeys_the_claims_that_it_is_given(tmp_path: Path) -> N
 
 
 def test_shards_own_their_marks_side_by_side(tmp_path: Path) -> None:
-    with claim(tmp_path, mark=".owner.shard0"), claim(tmp_path, mark=".owner.shard1"):
+    with lease(tmp_path, name=".lease.shard0"), lease(tmp_path, name=".lease.shard1"):
         write_text(tmp_path / "a", "both")
-        (tmp_path / ".owner.shard0").write_text("host-b pid 7 0123")
-        with pytest.raises(LostOwnership, match="host-b"):
+        (tmp_path / ".lease.shard0").write_text("host-b pid 7 0123")
+        with pytest.raises(LostLease, match="host-b"):
             write_text(tmp_path / "a", "one")
 
 
 def test_what_another_run_removed_half_written_is_worth_another_try(tmp_path: Path) -> None:
-    with pytest.raises(TryAgain, match="Another run removed"), replacing(tmp_path / "a") as beside:
-        clear_away(beside)
+    with pytest.raises(TryAgain, match="Another run removed"), replacing(tmp_path / "a") as temporary:
+        clear_away(temporary)
 
 
-def clear_away(beside: Path) -> None:
-    beside.touch()
-    remove_leftovers(beside.parent)
+def clear_away(temporary: Path) -> None:
+    temporary.touch()
+    remove_leftovers(temporary.parent)
 
 
 @pytest.mark.parametrize(("umask", "file", "folder"), [(0o002, 0o664, 0o775), (0o077, 0o600, 0o700)])
@@ -309,10 +298,10 @@ def test_modes_follow_the_umask(tmp_path: Path, umask: int, file: int, folder: i
     before = os.umask(umask)
     try:
         write_text(tmp_path / "d/a", "text")
-        with replacing_dir(tmp_path / "d/e") as beside:
-            (beside / "b").touch()
-        with claim(tmp_path / "d"):
-            assert stat.S_IMODE((tmp_path / "d" / OWNER_FILE).stat().st_mode) == file
+        with replacing_dir(tmp_path / "d/e") as temporary:
+            (temporary / "b").touch()
+        with lease(tmp_path / "d"):
+            assert stat.S_IMODE((tmp_path / "d" / LEASE_FILE).stat().st_mode) == file
     finally:
         os.umask(before)
     for path, mode in (("d", folder), ("d/a", file), ("d/e", folder), ("d/e/b", file)):

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from espnet3.errors import LostOwnership
-from espnet3.runtime.files import OWNER_FILE, claim, remove_leftovers, replacing_dir
+from espnet3.errors import LostLease
+from espnet3.runtime.files import remove_leftovers, replacing_dir
+from espnet3.runtime.leases import LEASE_FILE, lease
 from tests.runtime.test_files import be_overtaken, names
 
 
@@ -40,8 +41,8 @@ def use(system: object, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def replace(folder: Path, content: str) -> None:
-    with replacing_dir(folder) as beside:
-        (beside / content).touch()
+    with replacing_dir(folder) as temporary:
+        (temporary / content).touch()
 
 
 def killed_before_change(number: int, write: Callable[[], None]) -> bool:
@@ -104,7 +105,7 @@ def killed(parent: Path, number: int) -> bool:
 
 
 def claim_and_fail(folder: Path) -> None:
-    with claim(folder):
+    with lease(folder):
         remove_leftovers(folder.parent, nested=False, name=folder.name)
         with replacing_dir(folder):
             raise TypeError
@@ -137,8 +138,8 @@ def test_what_was_set_aside_is_only_given_back_where_its_place_is_free(tmp_path:
         (tmp_path / name / name).touch()
     remove_leftovers(tmp_path, name="d")
     assert names(tmp_path / "d") == ["d"]
-    with claim(tmp_path / "e"):
-        assert names(tmp_path / "e") == [".e.1.0123abcd.old.tmp", OWNER_FILE]
+    with lease(tmp_path / "e"):
+        assert names(tmp_path / "e") == [".e.1.0123abcd.old.tmp", LEASE_FILE]
     assert names(tmp_path) == [".e.f.1.0123abcd.old.tmp", "d", "e"]
 
 
@@ -157,7 +158,7 @@ def test_who_is_overtaken_while_a_folder_is_set_aside_loses_only_its_own(
         return done
 
     monkeypatch.setattr(Path, "rename", overtaken_after)
-    with pytest.raises(LostOwnership, match="host-b"), claim(tmp_path):
+    with pytest.raises(LostLease, match="host-b"), lease(tmp_path):
         replace(tmp_path / "d", "mine")
-    assert names(tmp_path) == [OWNER_FILE, "d"]
+    assert names(tmp_path) == [LEASE_FILE, "d"]
     assert names(tmp_path / "d") == ["theirs"]

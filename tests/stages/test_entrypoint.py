@@ -111,7 +111,7 @@ def spoil_the_code(place: Place) -> None:
 
 WRONG = {
     "no file": (remove, "cannot be read: No such file"),
-    "an empty file": (with_run_config(lambda _: ""), "is no run config"),
+    "an empty file": (with_run_config(lambda _: ""), "is not a run config"),
     "half a file": (with_run_config(lambda text: text[: len(text) // 2]), "run.yaml is"),
     "half a compressed one": (compress_and_cut, "a compressed run config that was damaged or cut off"),
     "base64 of nothing": (with_run_config(lambda _: "aGVsbG8="), "a compressed run config that was damaged"),
@@ -152,7 +152,7 @@ def test_what_is_wrong_with_the_config_ends_with_78_and_a_sentence(place: Place,
         (["train", "--config", "run.yaml", "infer"], "unrecognized arguments: infer"),
         (["plan", "--config", "run.yaml", "--force"], "unrecognized arguments: --force"),
         (["doctor"], "doctor takes one argument"),
-        (["doctor", "/nowhere/at/all"], "/nowhere/at/all is no folder"),
+        (["doctor", "/nowhere/at/all"], "/nowhere/at/all is not a folder"),
         (["doctor", ".", "."], "doctor takes one argument"),
     ],
     ids=" ".join,
@@ -175,7 +175,7 @@ def test_missing_inputs_are_a_fault_of_the_data(place: Place) -> None:
         ("DataError('no such word')", 66, "failed"),
         ("espnet3.errors.ConfigError('no such word')", 78, "failed"),
         ("espnet3.errors.TryAgain('no such word')", 75, "stopped"),
-        ("espnet3.errors.LostOwnership('no such word')", 75, "stopped"),
+        ("espnet3.errors.LostLease('no such word')", 75, "stopped"),
         ("espnet3.errors.Espnet3Error('no such word')", 1, "failed"),
         ("ValueError('no such word')", 1, "failed"),
         ("OSError(28, 'no such word')", 1, "failed"),
@@ -307,12 +307,12 @@ def test_the_stages_say_what_containers_they_want() -> None:
 def test_what_can_be_divided_says_where_its_pieces_are() -> None:
     from espnet3.systems.asr.system import ASRSystem
 
-    with_pieces = {stage for stage, spec in ASRSystem.stage_specs.items() if spec.pieces}
-    assert with_pieces == {stage for stage in ASRSystem.stage_specs if container_of(stage).sharded}
+    with_partials = {stage for stage, spec in ASRSystem.stage_specs.items() if spec.partial_outputs}
+    assert with_partials == {stage for stage in ASRSystem.stage_specs if container_of(stage).sharded}
 
 
 @pytest.mark.parametrize(
-    "module", ["stages", "stages.__main__", "stages._entrypoint", "stages._plan", "stages._doctor", "stages._finish"]
+    "module", ["stages", "stages.__main__", "stages._entrypoint", "stages._plan", "stages._doctor", "stages._report"]
 )
 def test_nothing_heavy_is_imported(module: str) -> None:
     assert [name for name in HEAVY if name in loaded(f"import {module}")] == []
@@ -333,7 +333,7 @@ def loaded(code: str) -> list[str]:
 
 def test_help_lists_the_commands() -> None:
     done = subprocess.run([sys.executable, "-m", "stages"], capture_output=True, text=True, check=True)
-    for words in ("create_dataset", "plan --config FILE", "finish", "doctor DIR"):
+    for words in ("create_dataset", "plan --config FILE", "report", "doctor DIR"):
         assert words in done.stdout
 
 

@@ -22,7 +22,7 @@ def test_a_repeated_attempt_goes_on_with_what_the_forced_one_began(place: Place)
 def test_pods_of_one_wish_start_over_once(place: Place) -> None:
     place.run_all()
     written, done = place.folder / "exp/toy/averaged.safetensors", place.folder / "exp/toy/.done/train.json"
-    wish = {"ESPNET3_FORCE": "train", "ESPNET3_FORCE_ID": "first"}
+    wish = {"ESPNET3_FORCE": "train", "ESPNET3_IDEMPOTENCY_KEY": "first"}
     first = done.read_text()
     place.run("train", **wish)
     assert written.read_text().endswith("True")
@@ -34,13 +34,13 @@ def test_pods_of_one_wish_start_over_once(place: Place) -> None:
     assert written.read_text().endswith("False")
     # It was killed before it came to begin.
     done.write_text(first)
-    place.run("train", **wish | {"ESPNET3_FORCE_ID": "second"})
+    place.run("train", **wish | {"ESPNET3_IDEMPOTENCY_KEY": "second"})
     assert written.read_text().endswith("True")
 
 
 def test_a_wish_that_was_not_begun_is_still_one(place: Place) -> None:
     place.run_all()
-    wish = {"ESPNET3_FORCE": "train", "ESPNET3_FORCE_ID": "first"}
+    wish = {"ESPNET3_FORCE": "train", "ESPNET3_IDEMPOTENCY_KEY": "first"}
     done = place.folder / "exp/toy/.done/train.json"
     before = done.read_text()
     place.run("train", **wish)
@@ -52,7 +52,7 @@ def test_a_wish_that_was_not_begun_is_still_one(place: Place) -> None:
 @pytest.mark.parametrize("content", ["", "no JSON", "[]", "\0"])
 def test_a_damaged_note_of_a_wish_is_none(place: Place, content: str) -> None:
     place.run_all()
-    wish = {"ESPNET3_FORCE": "train", "ESPNET3_FORCE_ID": "first"}
+    wish = {"ESPNET3_FORCE": "train", "ESPNET3_IDEMPOTENCY_KEY": "first"}
     place.run("train", **wish)
     note = next((place.folder / ".runs").glob("*/forced/train"))
     note.write_text(content)

@@ -1,4 +1,4 @@
-"""plan, finish and doctor, as the first and last steps of a workflow, and whoever has a volume, run them."""
+"""plan, report and doctor, as the first and last steps of a workflow, and whoever has a volume, run them."""
 
 import json
 import shutil
@@ -114,7 +114,7 @@ def test_a_run_that_is_refused_can_be_finished(place: Place, env: dict[str, str]
     assert place.run("plan", **env).code == code
     (run,) = (place.folder / ".runs").iterdir()
     place.config = run / "run.yaml"
-    ran = place.run("finish", ESPNET3_ARGO_STATUS="Failed")
+    ran = place.run("report", ESPNET3_ARGO_STATUS="Failed")
     assert ran.code == 0, ran.err
     assert json.loads((run / "outcome.json").read_text())["status"] == "Failed"
 
@@ -141,7 +141,7 @@ def test_finish_writes_what_came_of_the_run(place: Place) -> None:
         place.run(stage)
     failures = json.dumps([{"displayName": "export", "message": "exit code 1, token hunter22"}])
     ran = place.run(
-        "finish", ESPNET3_ARGO_STATUS="Failed", ESPNET3_ARGO_FAILURES=failures, MY_TOKEN="hunter22"
+        "report", ESPNET3_ARGO_STATUS="Failed", ESPNET3_ARGO_FAILURES=failures, MY_TOKEN="hunter22"
     )  # fmt: skip
     assert ran.code == 0
     run = RunConfig.load(place.config)
@@ -160,7 +160,7 @@ def test_the_workflow_keeps_the_gist_of_it(place: Place) -> None:
     place.run("create_dataset")
     failed = [{"displayName": f"shards({number})", "message": "main: Error " + "x" * 900} for number in range(400)]
     told = json.dumps(json.dumps(failed))[: 64 * 1024]  # as Argo hands it on, cut as the workflow cuts it
-    ran = place.run("finish", ESPNET3_ARGO_STATUS="Failed", ESPNET3_ARGO_FAILURES=told, ESPNET3_OUTCOME_FILE="o.json")
+    ran = place.run("report", ESPNET3_ARGO_STATUS="Failed", ESPNET3_ARGO_FAILURES=told, ESPNET3_OUTCOME_FILE="o.json")
     whole = json.loads(ran.out)["failures"]
     assert whole == failed[: len(whole)]
     assert len(whole) > 60
@@ -174,7 +174,7 @@ def test_the_workflow_keeps_the_gist_of_it(place: Place) -> None:
 
 @pytest.mark.parametrize(("given", "told"), [("", None), ("not JSON", "not JSON"), ("[]", []), (json.dumps("[]"), [])])
 def test_finish_takes_what_it_is_told(place: Place, given: str, told: object) -> None:
-    outcome = json.loads(place.run("finish", ESPNET3_ARGO_FAILURES=given).out)
+    outcome = json.loads(place.run("report", ESPNET3_ARGO_FAILURES=given).out)
     assert (outcome["failures"], outcome["status"], outcome["results"]) == (told, None, {})
 
 

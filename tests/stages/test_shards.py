@@ -105,7 +105,7 @@ def test_a_stage_that_cannot_be_divided_says_so(trained: Place) -> None:
 def test_each_shard_of_a_wish_starts_over_once(trained: Place) -> None:
     for index in (*"012", "merge"):
         trained.run("infer", **COUNT, ESPNET3_SHARD_INDEX=index)
-    wish = {**COUNT, "ESPNET3_FORCE": "infer", "ESPNET3_FORCE_ID": "first"}
+    wish = {**COUNT, "ESPNET3_FORCE": "infer", "ESPNET3_IDEMPOTENCY_KEY": "first"}
     for index in (*"012", "merge"):
         assert "DONE infer" in trained.run("infer", **wish, ESPNET3_SHARD_INDEX=index).out
     notes = {path.name for path in (trained.folder / ".runs").glob("*/forced/*")}

@@ -46,7 +46,7 @@ def run(volume: Path, user: int, *words: str, groups: str = f"{SHARED}") -> "sub
 
 def test_each_stage_as_another_user_of_the_group(volume: Path) -> None:
     config = ("--config", "run.yaml")
-    for user, stage in enumerate(["plan", *ALL, "finish"], start=12001):
+    for user, stage in enumerate(["plan", *ALL, "report"], start=12001):
         ran = run(volume, user, stage, *config)
         assert ran.returncode == 0, ran.stderr
     again = run(volume, 12050, "plan", *config)

@@ -82,7 +82,7 @@ def download(url: str, path: Path, sha256: str, key: str) -> None:
         DataError: the server does not have or give the file, or it has another checksum.
     """
     if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
-        raise ConfigError(f"{url!r} is no http or https address. Correct it, or set {key} to a file that you have.")
+        raise ConfigError(f"{url!r} is not an http or https address. Correct it, or set {key} to a file that you have.")
     if path.is_file() and files.sha256(path) == sha256:
         return
     with replacing(path) as beside:
@@ -171,7 +171,7 @@ def _extract_tar(archive: Path, folder: Path, gate: _Gate) -> None:
     def admit(member: tarfile.TarInfo, destination: str) -> tarfile.TarInfo:
         path = gate.check(member.name, member.size)
         if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
-            raise gate.refusal(member.name, "it is no file, folder or link")
+            raise gate.refusal(member.name, "it is not a file, folder or link")
         try:
             harmless = tar_files.admitted(member, destination)
         except tar_files.NotAdmitted as error:
@@ -193,7 +193,7 @@ def _extract_zip(archive: Path, folder: Path, gate: _Gate) -> None:
             path = gate.check(member.filename, member.file_size)
             mode = member.external_attr >> 16
             if mode & 0o170000 not in {0, 0o100000, 0o040000}:
-                raise gate.refusal(member.filename, "it is no file or folder")
+                raise gate.refusal(member.filename, "it is not a file or folder")
             if member.flag_bits & 1:
                 raise gate.refusal(member.filename, "it is encrypted")
             target = folder / path

@@ -145,7 +145,7 @@ def _opened(path: Path) -> Iterator[Any]:
             "it is a folder" if path.is_dir() else str(getattr(error, "error_string", "unknown format")).rstrip(".")
         )
         raise DataError(
-            f"{path} is no readable audio ({reason}): it is damaged, cut short, or none of WAV, FLAC, OGG, MP3 and SPH."
+            f"{path} is not readable audio ({reason}): it is damaged, cut short, or not WAV, FLAC, OGG, MP3 or SPH."
         ) from None
 
 

@@ -1,7 +1,7 @@
 """Utterances to batches by duration: full batches, little padding, the same on one device as on many.
 
 Train makes a `DurationBatches` for each split and hands it to its loaders; the benchmarks measure `padding`. Reading
-the utterances is others' affair: only durations and indices are known here.
+the utterances is up to others: only durations and indices are known here.
 """
 
 import logging

@@ -2,7 +2,7 @@
 
 A recipe's `dataset/__init__.py` exports `ManifestDataset`, or a subclass, under the name `Dataset`;
 `espnet3.components.data.dataset_reference` puts those that a config names together. What happens to a sample afterwards
-(features, tokens) is the preprocessor's affair.
+(features, tokens) is up to the preprocessor.
 """
 
 from bisect import bisect_right

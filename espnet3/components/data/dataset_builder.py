@@ -2,7 +2,7 @@
 
 A recipe's `dataset/__init__.py` exports a dataclass derived from `DatasetBuilder` under that name, and create_dataset
 calls it. Its fields are the keys that the config may have under `create_dataset`. Validation, repetition and the stop
-of a second process are create_dataset's affair.
+of a second process are up to create_dataset.
 """
 
 from abc import ABC, abstractmethod

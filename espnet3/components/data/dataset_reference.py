@@ -1,7 +1,8 @@
 """Dataset references: from an entry under `dataset:` in the YAML to a dataset.
 
 Stages call `load_datasets` for `dataset.train` and `dataset.valid` and `load_test_sets` for `dataset.test`;
-create_dataset looks for builders with `import_dataset_module`. What the entries may hold is in `espnet3.config.sections`.
+create_dataset looks for builders with `import_dataset_module`. For what the entries may hold, see
+`espnet3.config.sections`.
 """
 
 import importlib

@@ -1,7 +1,7 @@
 """Audio to log-mel filterbank frames, as Kaldi computes them, without torch.
 
 The preprocessor, collect_stats and the benchmarks call `LogMel`; `espnet3.components.modeling.features` does the
-same on a device. Normalisation, augmentation and reading audio are others' affair. Nothing is random here.
+same on a device. Normalisation, augmentation and reading audio are up to others. Nothing is random here.
 """
 
 from dataclasses import dataclass

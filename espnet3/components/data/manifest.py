@@ -196,7 +196,7 @@ def _field_problems(record: dict[str, Any]) -> list[str]:
 def _lone_surrogates(record: dict[str, Any]) -> list[str]:
     texts = {key: value for key, value in record.items() if isinstance(value, str)}
     broken = [key for key, value in texts.items() if any(0xD800 <= ord(char) <= 0xDFFF for char in value)]
-    return [f"{key} holds half of a surrogate pair, which is no character." for key in broken]
+    return [f"{key} holds half of a surrogate pair, which is not a character." for key in broken]
 
 
 def _malformed(line: bytes, error: ValueError) -> str:

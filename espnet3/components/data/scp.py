@@ -1,8 +1,8 @@
 """SCP files: one `<utt_id> <value>` line for each utterance, sorted by utterance.
 
 `infer` writes one for each output, `measure` reads them. The value is everything after the first space and may be
-empty, hold spaces or be a path (see `artifacts`); a line break cannot stand in it. What a value means is the readers'
-affair.
+empty, hold spaces or be a path (see `artifacts`); a line break cannot stand in it. What a value means is up to
+the readers.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Text to token ids and back: characters or sentencepiece, with the symbols that CTC and attention decoders need.
 
 The preprocessor encodes, decoders decode, and ASRSystem's train_tokenizer stage makes the file that a tokenizer reads.
-Text is normalised to NFC and single spaces, and to nothing else: case, punctuation and script are the corpus's affair.
+Text is normalised to NFC and single spaces, and to nothing else: case, punctuation and script are up to the corpus.
 """
 
 import json
@@ -20,7 +20,8 @@ from omegaconf import DictConfig
 
 from espnet3.config.sections import DataConfig, Target, read_config
 from espnet3.errors import ConfigError, DataError
-from espnet3.runtime.files import claim, remove_leftovers, write_bytes, write_text
+from espnet3.runtime.files import remove_leftovers, write_bytes, write_text
+from espnet3.runtime.leases import lease
 from espnet3.runtime.progress import track
 
 if TYPE_CHECKING:
@@ -254,7 +255,7 @@ def train_tokenizer(config: DictConfig) -> None:
     tokenizer: Tokenizer = build(settings.tokenizer, "training_config.tokenizer")
     data = load_datasets(settings.dataset.train, Path(settings.recipe_dir))
     texts = (data.utterance(index).text for index in range(len(data)))
-    with claim(Path(tokenizer.path).parent):
+    with lease(Path(tokenizer.path).parent):
         remove_leftovers(Path(tokenizer.path).parent, nested=False)
         tokenizer.train(track(texts, len(data), "transcripts"))
     for split in ("valid", "test"):

@@ -1,8 +1,8 @@
 """Alignments of hypotheses to references with the least edits, and the counts that error rates are made of.
 
 jiwer (rapidfuzz) finds them: substitutions, insertions and deletions cost 1 each (Levenshtein distance), as in Kaldi's
-scoring; NIST's sclite weighs a substitution 4 and the others 3, so its split into kinds can differ. How rates are
-summed up over a test set is the affair of `espnet3.components.metrics.edit_rate`.
+scoring; NIST's sclite weighs a substitution 4 and the others 3, so its split into kinds can differ. For how rates are
+summed up over a test set, see `espnet3.components.metrics.edit_rate`.
 """
 
 from collections.abc import Callable, Iterable, Mapping

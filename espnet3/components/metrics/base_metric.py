@@ -2,7 +2,7 @@
 
 `measure` builds the metrics that a config names by `_target_` and calls `evaluate`. A metric of one's own derives from
 `BaseMetric` and implements `__call__`; one that aligns texts derives from `espnet3.components.metrics.edit_rate`.
-Reading SCP files and datasets is `measure`'s affair.
+For reading SCP files and datasets, see `measure`.
 """
 
 from abc import ABC, abstractmethod

@@ -16,7 +16,7 @@ def stage_strides(factor: int, stages: int) -> list[int]:
     """Time strides of `stages` convolutions that together subsample by `factor`, the early ones first.
 
     Raises:
-        ValueError: the factor is no power of two or needs more stages.
+        ValueError: the factor is not a power of two or needs more stages.
     """
     halvings = factor.bit_length() - 1
     if factor != 2**halvings or halvings > stages:

@@ -1,5 +1,5 @@
-"""Checkpoints of a training: written whole or not at all, read only where they are sound, the best of them kept and
-averaged.
+"""Checkpoints of a training: written whole or not at all, read only where they are valid, the best of them kept
+and averaged.
 
 `last.ckpt` is where a training goes on; `epoch<n>.ckpt` are the best by the config's criterion. Each holds
 everything that the loop needs. At the end, the mean of the best ones' weights becomes `averaged.safetensors`, which
@@ -20,17 +20,18 @@ from safetensors.torch import save
 from torch import Tensor
 
 from espnet3.errors import DataError
-from espnet3.runtime.files import check_ownership, remove, replacing, write_bytes, write_text
+from espnet3.runtime.files import remove, replacing, write_bytes, write_text
+from espnet3.runtime.leases import check_lease
 
 log = logging.getLogger(__name__)
 
 LAST = "last.ckpt"
-VERSION = 2
+VERSION = 3
 Payload = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Kept:
+class TopK:
     """One of the best checkpoints."""
 
     epoch: int
@@ -55,7 +56,7 @@ class Checkpoints:
         """Where an epoch's checkpoint is, if it is one of the best."""
         return self.folder / f"epoch{epoch:04d}.ckpt"
 
-    def best(self, scored: Sequence[Kept]) -> list[Kept]:
+    def best(self, scored: Sequence[TopK]) -> list[TopK]:
         """The best of `scored`, best first; of equal ones the later; what is not a number is the worst."""
         return sorted(scored, key=self._rank)[: self.keep]
 
@@ -63,7 +64,7 @@ class Checkpoints:
         """Replace `last.ckpt`."""
         write_checkpoint(self.folder / LAST, payload)
 
-    def save_epoch(self, payload: Payload, epoch: int, kept: Sequence[Kept]) -> None:
+    def save_epoch(self, payload: Payload, epoch: int, kept: Sequence[TopK]) -> None:
         """Replace `last.ckpt`, keep a copy where `epoch` is one of the best, and drop the epochs that no longer are.
 
         In this order, so that a process killed at any point leaves a state from which the same files come about.
@@ -73,7 +74,7 @@ class Checkpoints:
         self.save_last(payload)
         self.drop_others(kept)
 
-    def drop_others(self, kept: Sequence[Kept]) -> None:
+    def drop_others(self, kept: Sequence[TopK]) -> None:
         """Remove the epochs that are not among `kept`; what was killed before it could is made up for at the end."""
         wanted = {self.path(one.epoch) for one in kept}
         for path in set(self.folder.glob("epoch*.ckpt")) - wanted:
@@ -83,30 +84,30 @@ class Checkpoints:
         """The newest checkpoint that loads; those that do not are renamed to `*.damaged`, with a warning."""
         epochs = sorted(self.folder.glob("epoch*.ckpt"), reverse=True)
         for path in [self.folder / LAST, *epochs]:
-            if path.exists() and (payload := load_sound(path)) is not None:
+            if path.exists() and (payload := load_valid(path)) is not None:
                 log.info("Going on from %s.", path)
                 return payload
         return None
 
-    def _rank(self, kept: Kept) -> tuple[float, int]:
+    def _rank(self, kept: TopK) -> tuple[float, int]:
         score = self.sign * kept.score
         return math.inf if math.isnan(score) else score, -kept.epoch
 
-    def sound(self, kept: Sequence[Kept]) -> list[Kept]:
+    def valid(self, kept: Sequence[TopK]) -> list[TopK]:
         """Those of `kept` whose checkpoints load; damaged ones are renamed to `*.damaged`, with a warning.
 
         Raises:
             DataError: there is none.
         """
         paths = {one: self.path(one.epoch) for one in kept}
-        sound = [one for one, path in paths.items() if path.exists() and load_sound(path) is not None]
-        if not sound:
+        valid = [one for one, path in paths.items() if path.exists() and load_valid(path) is not None]
+        if not valid:
             raise DataError(f"None of the best checkpoints in {self.folder} can be read. Train again with --force.")
-        if len(sound) < len(kept):
-            log.warning("Only %d of the %d best checkpoints can be averaged.", len(sound), len(kept))
-        return sound
+        if len(valid) < len(kept):
+            log.warning("Only %d of the %d best checkpoints can be averaged.", len(valid), len(kept))
+        return valid
 
-    def average(self, kept: Sequence[Kept]) -> dict[str, Tensor]:
+    def average(self, kept: Sequence[TopK]) -> dict[str, Tensor]:
         """Mean weights of the kept checkpoints."""
         paths = [self.path(one.epoch) for one in sorted(kept, key=lambda one: one.epoch)]
         return mean_weights(paths)
@@ -129,16 +130,16 @@ def write_checkpoint(path: Path, payload: Payload) -> None:
             raise
 
 
-def load_sound(path: Path) -> Payload | None:
+def load_valid(path: Path) -> Payload | None:
     """Load a checkpoint; set it aside and return None where it cannot be read."""
     try:
         payload = torch.load(path, map_location="cpu", weights_only=True)
         if isinstance(payload, dict) and payload.get("version") == VERSION:
             return payload
-        reason = "it is no checkpoint of this version"
+        reason = "it is not a checkpoint of this version"
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0]
-    check_ownership(path)
+    check_lease(path)
     path.replace(path.with_name(f"{path.name}.damaged"))
     log.warning("%s cannot be read (%s) and was set aside as %s.damaged.", path, reason, path.name)
     return None

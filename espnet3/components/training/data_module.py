@@ -153,7 +153,7 @@ class TrainingData:
         return float(self.durations[self.order.plan(epoch)[batch]].sum())
 
     def close(self) -> None:
-        """End the worker processes; they would otherwise wait for more work and, deaf to SIGTERM, hold up the exit."""
+        """End the worker processes; they would otherwise wait for more work and, ignoring SIGTERM, hold up the exit."""
         iterator = getattr(self.loader, "_iterator", None)
         if iterator is not None and self.loader.num_workers:
             iterator._shutdown_workers()

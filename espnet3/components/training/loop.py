@@ -20,16 +20,16 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from espnet3.components.training.checkpoints import Checkpoints, Kept, Payload
+from espnet3.components.training.checkpoints import Checkpoints, Payload, TopK
 from espnet3.components.training.data_module import TrainingData
 from espnet3.components.training.ema import MovingAverage
-from espnet3.components.training.means import Means
 from espnet3.components.training.optimization import restore_exactly, restore_progress
 from espnet3.components.training.outputs import output_of
 from espnet3.components.training.preemption import Preemption
 from espnet3.components.training.reports import Report, Row, summary
 from espnet3.components.training.state import TrainingState
 from espnet3.components.training.stopwatch import Stopwatch
+from espnet3.components.training.weighted_mean import WeightedMean
 from espnet3.errors import ConfigError, TryAgain
 from espnet3.runtime.progress import track
 
@@ -79,8 +79,8 @@ class TrainingLoop:
         self.settings = settings
         self.preemption = preemption
         self.state = TrainingState()
-        self.epoch_means = Means()
-        self.recent_means = Means()
+        self.epoch_means = WeightedMean()
+        self.recent_means = WeightedMean()
         self._saved_at = time.monotonic()
         self._clock = Stopwatch()
 
@@ -189,20 +189,20 @@ class TrainingLoop:
             self._log_step(norm)
         self._stop_if_asked()
         minutes = (time.monotonic() - self._saved_at) / 60
-        if self._anyone(minutes >= self.settings.every_n_minutes):
+        if self.any_rank(minutes >= self.settings.every_n_minutes):
             self._save()
 
     def _stop_if_asked(self) -> None:
         """All devices together, each of which may have been asked at another moment."""
-        if self._anyone(self.preemption.requested):
+        if self.any_rank(self.preemption.requested):
             self._save()
             raise TryAgain(f"Asked to stop after step {self.state.step}; run the stage again to go on from there.")
 
-    def _anyone(self, wish: bool) -> bool:
+    def any_rank(self, flag: bool) -> bool:
         """Whether any device wishes so: all have to do it together."""
         if self.parts.fabric.world_size == 1:
-            return wish
-        return bool(self._sum(torch.tensor(float(wish), device=self.parts.fabric.device)) > 0)
+            return flag
+        return bool(self._sum(torch.tensor(float(flag), device=self.parts.fabric.device)) > 0)
 
     def _log_step(self, norm: float) -> None:
         row = {f"train/step_{name}": value for name, value in self.recent_means.result(self._sum).items()}
@@ -218,7 +218,7 @@ class TrainingLoop:
         return float(self.parts.optimizer.param_groups[0]["lr"])
 
     def _validate(self) -> Row:
-        means = Means()
+        means = WeightedMean()
         model = self.parts.ema.model if self.parts.ema else self.parts.model
         model.eval()
         with torch.no_grad():
@@ -248,12 +248,12 @@ class TrainingLoop:
                 f"training_config.best_model_criterion names {self.settings.criterion!r}, which is not reported. "
                 f"It reports: {', '.join(sorted(scores))}."
             )
-        this = Kept(self.state.epoch, scores[self.settings.criterion])
-        self.state.kept = self.parts.checkpoints.best([*self.state.kept, this])
+        this = TopK(self.state.epoch, scores[self.settings.criterion])
+        self.state.top_k = self.parts.checkpoints.best([*self.state.top_k, this])
 
     def _is_finished(self) -> bool:
         patience = self.settings.patience
-        waited = self.state.epoch - self.state.kept[0].epoch
+        waited = self.state.epoch - self.state.top_k[0].epoch
         early = patience is not None and waited >= patience
         if early:
             log.info("Stopping early: no better %s for %d epochs.", self.settings.criterion, waited)
@@ -270,7 +270,7 @@ class TrainingLoop:
             self.parts.report.write()
             if epoch_end:
                 self.parts.report.draw()
-                self.parts.checkpoints.save_epoch(self.payload(means), self.state.epoch, self.state.kept)
+                self.parts.checkpoints.save_epoch(self.payload(means), self.state.epoch, self.state.top_k)
             else:
                 self.parts.checkpoints.save_last(self.payload(means))
         self.parts.fabric.barrier()

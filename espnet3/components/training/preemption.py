@@ -2,7 +2,7 @@
 there.
 
 The training loop asks after every step, and after every batch of a validation, whether it was asked to stop; what is
-written before it stops is the loop's affair. Before the loop and after it there is nothing to be saved: there, the
+written before it stops is up to the loop. Before the loop and after it there is nothing to be saved: there, the
 handler of whoever runs the stage counts (`stages/_process.py` stops at once).
 """
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from espnet3.errors import ConfigError, DataError
 from espnet3.pipeline.fingerprint import differences
-from espnet3.runtime.files import check_ownership, remove, write_text
+from espnet3.runtime.files import remove, write_text
+from espnet3.runtime.leases import check_lease
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ def read_record(exp_dir: Path) -> TrainingRecord | None:
     try:
         return TrainingRecord(**json.loads(path.read_text(encoding="utf-8")))
     except TypeError as error:
-        raise ValueError(f"it is no record: {error}") from None
+        raise ValueError(f"it is not a record: {error}") from None
 
 
 def write_record(exp_dir: Path, record: TrainingRecord) -> None:
@@ -139,7 +140,7 @@ def shown_differences(earlier: TrainingRecord, record: TrainingRecord) -> str:
     return "; ".join(found[:MOST_SHOWN]) + more
 
 
-def place_aside(exp_dir: Path) -> Path | None:
+def next_backup(exp_dir: Path) -> Path | None:
     """Where a training that is there goes when another one starts, the first free `checkpoints.<n>`."""
     if not has_begun(exp_dir):
         return None
@@ -148,11 +149,11 @@ def place_aside(exp_dir: Path) -> Path | None:
 
 
 def set_aside(exp_dir: Path, why: str) -> None:
-    """Move the checkpoints and all that came of them to `place_aside`."""
-    folder, target = exp_dir / FOLDER, place_aside(exp_dir)
+    """Move the checkpoints and all that came of them to `next_backup`."""
+    folder, target = exp_dir / FOLDER, next_backup(exp_dir)
     if target is None:
         return
-    check_ownership(folder)
+    check_lease(folder)
     for product in PRODUCTS:  # first, so that whoever is killed in between sets them aside all the same
         if (exp_dir / product).exists():
             remove(folder / product)

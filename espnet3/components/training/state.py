@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from espnet3.components.training.checkpoints import Kept
+from espnet3.components.training.checkpoints import TopK
 
 
 @dataclass
@@ -20,7 +20,7 @@ class TrainingState:
     """Steps skipped in a row because the gradients were not finite."""
     rows: int = 0
     """Rows of metrics.csv."""
-    kept: list[Kept] = field(default_factory=list)
+    top_k: list[TopK] = field(default_factory=list)
     """The best epochs so far, best first."""
     finished: bool = False
 
@@ -31,4 +31,4 @@ class TrainingState:
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Any]) -> "TrainingState":
         """Back from a checkpoint."""
-        return cls(**{**state, "kept": [Kept(**kept) for kept in state["kept"]]})
+        return cls(**{**state, "top_k": [TopK(**one) for one in state["top_k"]]})

@@ -1,7 +1,7 @@
 """Recogniser: a trained model that turns speech into text.
 
 The `model` of an inference config, built by the infer stage in each process that decodes; the only part of inference
-that needs torch. It loads what train left in `exp_dir`. How the model's output becomes text is the decoder's affair.
+that needs torch. It loads what train left in `exp_dir`. How the model's output becomes text is up to the decoder.
 """
 
 import multiprocessing
@@ -48,7 +48,7 @@ class Recogniser:
 
     @classmethod
     def from_config(cls, config: dict[str, Any], weights: Path, decoder: Decoder, device: str = "auto") -> Self:
-        """A Recogniser of a training config that is no file, and of a safetensors file anywhere.
+        """A Recogniser of a training config that is not a file, and of a safetensors file anywhere.
 
         Raises:
             ConfigError: no such device, or the decoder is none.

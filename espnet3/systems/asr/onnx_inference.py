@@ -51,7 +51,7 @@ class OnnxModel:
 
     Raises:
         ConfigError: onnxruntime is not installed.
-        DataError: the file is no model of this kind.
+        DataError: the file is not a model of this kind.
     """
 
     def __init__(self, path: Path, num_threads: int = 0) -> None:
@@ -63,7 +63,7 @@ class OnnxModel:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             self.outputs = tuple(each.name for each in self.session.get_outputs())
         except Exception as error:  # noqa: BLE001 onnxruntime's errors share no other base
-            raise DataError(f"{path} is no ONNX model that can be run: {str(error).splitlines()[0]}") from None
+            raise DataError(f"{path} is not an ONNX model that can be run: {str(error).splitlines()[0]}") from None
         if self.outputs[:2] != OUTPUTS or tuple(each.name for each in self.session.get_inputs()) != INPUTS:
             raise DataError(
                 f"{path} is another kind of model: its outputs are {', '.join(self.outputs)}. Pack it again."
@@ -110,7 +110,7 @@ class OnnxRecogniser:
 
         Raises:
             ConfigError: onnxruntime is not installed, or the decoder is none.
-            DataError: the file is no model of this kind.
+            DataError: the file is not a model of this kind.
         """
         recogniser = cls.__new__(cls)
         recogniser._take(preprocessor, decoder, OnnxModel(path, num_threads))

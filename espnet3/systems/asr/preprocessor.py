@@ -1,7 +1,7 @@
 """A sample to the arrays that an ASR model takes: resampling, augmentation, features, tokens.
 
 Training hands in a generator for each utterance and epoch; validation and inference hand in none, and nothing is
-augmented. Which statistics normalise the features is the model's affair.
+augmented. Which statistics normalise the features is up to the model.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -24,7 +24,8 @@ from espnet3.config.sections import DataConfig, DatasetReference
 from espnet3.errors import ConfigError, DataError
 from espnet3.pipeline.contents import named_contents
 from espnet3.pipeline.fingerprint import fingerprint_of, forced
-from espnet3.runtime.files import check_ownership, remove_leftovers, write_text
+from espnet3.runtime.files import remove_leftovers, write_text
+from espnet3.runtime.leases import check_lease
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class BuildJob:
         self._record(finished=False)
         self.builder.build()
         self._insist(self.builder.is_built(), "build", "is_built")
-        check_ownership(self.data_dir)
+        check_lease(self.data_dir)
         self._record(finished=True)
         return True
 

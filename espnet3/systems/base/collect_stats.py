@@ -28,7 +28,7 @@ from espnet3.config.sections import DataConfig, Target, read_config
 from espnet3.errors import DataError
 from espnet3.parallel.provider import Batch, Provider, Work
 from espnet3.parallel.runner import Runner
-from espnet3.parallel.sharded import PIECES, do_part, owning
+from espnet3.parallel.sharded import PARTIAL, leased_partials, run_shard
 from espnet3.pipeline.contents import named_files
 from espnet3.pipeline.fingerprint import fingerprint_of, stage_fingerprint
 from espnet3.pipeline.shard import current_shard
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 SPLITS = ("train", "valid")
 CHUNK = 32
-"""Utterances that a worker takes at once. The statistics' last bits depend on it, so it is no setting."""
+"""Utterances that a worker takes at once. The statistics' last bits depend on it, so it is not a setting."""
 SHARDS_PER_WORKER = 4
 """Tasks for each worker process, so that none is long alone at the end."""
 
@@ -158,18 +158,18 @@ def collect_stats(config: DictConfig | dict[str, Any]) -> None:
     provider = StatsProvider(settings)
     runner = Runner(
         provider,
-        stats_dir / PIECES,
+        stats_dir / PARTIAL,
         work_fingerprint(config, settings),
         label="statistics",
         workers=1 if current_shard() else settings.num_workers,
     )
-    with owning(stats_dir) as pieces:
+    with leased_partials(stats_dir) as partials:
         shards = min(len(runner.batches), SHARDS_PER_WORKER * settings.num_workers)
-        if do_part([runner], shards, pieces):
+        if run_shard([runner], shards, partials):
             frames, moments = _gather(provider, runner.results())
             _describe(stats_dir, provider.extractor, frames)
             moments.write(stats_file(stats_dir))
-            remove(pieces)
+            remove(partials)
 
 
 def work_fingerprint(config: DictConfig | dict[str, Any], settings: StatsConfig) -> str:

@@ -1,7 +1,7 @@
 """The stage create_dataset: runs the dataset builders that a config names, then checks what they made.
 
 `BaseSystem.create_dataset` calls it. A killed run goes on where it stopped, a second run does nothing but check, and of
-two processes that build the same dataset the later one wins. What a builder does is the recipe's affair; how it is
+two processes that build the same dataset the later one wins. What a builder does is up to the recipe; how it is
 configured is told by `espnet3.systems.base.build_job`.
 """
 
@@ -18,7 +18,8 @@ from espnet3.components.data.dataset_reference import check_test_names, load_dat
 from espnet3.components.data.validation import ManifestReport, Problem, check_manifest, check_splits, problem_list
 from espnet3.config.sections import DataConfig, DatasetReference, read_config
 from espnet3.errors import ConfigError, DataError
-from espnet3.runtime.files import claim, remove, remove_leftovers, write_text
+from espnet3.runtime.files import remove, remove_leftovers, write_text
+from espnet3.runtime.leases import lease
 from espnet3.systems.base.build_job import BuildJob, build_jobs
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def create_dataset(config: DictConfig | dict[str, Any]) -> None:
     Raises:
         ConfigError: a reference or an argument of a builder is wrong, or `data_dir` cannot be written.
         DataError: names every problem of the manifests, with file and line.
-        LostOwnership: another process began to build in the same `data_dir`.
+        LostLease: another process began to build in the same `data_dir`.
     """
     settings = read_config(DataConfig, config, "training_config")
     check_test_names(settings.dataset.test, "training_config.dataset.test")
@@ -50,7 +51,7 @@ def create_dataset(config: DictConfig | dict[str, Any]) -> None:
 def _owned(data_dir: Path) -> Iterator[None]:
     """Own `data_dir`, and put its faults in the user's words."""
     try:
-        with claim(data_dir):
+        with lease(data_dir):
             yield
     except OSError as error:
         if data_dir.is_dir() and os.access(data_dir, os.W_OK | os.X_OK):

@@ -1,7 +1,7 @@
 """The infer stage: test sets to named outputs, one SCP file for each.
 
 Knows no task and imports no torch: the model that the config names turns samples into outputs, in whichever process
-works. Spreading the work and keeping what is finished is done by `espnet3.parallel`; scores are measure's affair.
+works. Spreading the work and keeping what is finished is done by `espnet3.parallel`; scores are up to measure.
 """
 
 import logging
@@ -19,7 +19,7 @@ from espnet3.components.data.dataset_reference import load_test_sets
 from espnet3.components.data.scp import is_utt_id, write_scp
 from espnet3.errors import ConfigError, DataError
 from espnet3.parallel.runner import Runner
-from espnet3.parallel.sharded import PIECES, do_part, owning
+from espnet3.parallel.sharded import PARTIAL, leased_partials, run_shard
 from espnet3.parallel.threads import threads_each
 from espnet3.pipeline.contents import named_files
 from espnet3.pipeline.fingerprint import fingerprint_of, stage_fingerprint
@@ -46,21 +46,21 @@ def infer(config: DictConfig | dict[str, Any]) -> None:
     check_outputs(settings)
     test_sets = load_test_sets(settings.dataset.test, Path(settings.recipe_dir), "inference_config.dataset.test")
     utterances = {name: utterance_ids(name, dataset) for name, dataset in test_sets.items()}
-    with owning(settings.inference_dir) as pieces:
+    with leased_partials(settings.inference_dir) as partials:
         runners = [
             make_runner(settings, name, work_fingerprint(config, settings, ids)) for name, ids in utterances.items()
         ]
-        if do_part(runners, settings.parallel.shards, pieces):
+        if run_shard(runners, settings.parallel.shards, partials):
             for runner in runners:
                 write_test_set(settings, runner)
-            remove(pieces)
+            remove(partials)
 
 
 def check_outputs(settings: InferenceConfig) -> None:
     """Find faults of `output_keys` and `output_artifacts` before any work.
 
     Raises:
-        ConfigError: there is no key, one is no file name, or an artifact belongs to no key or has no writer.
+        ConfigError: there is no key, one is not a file name, or an artifact belongs to no key or has no writer.
     """
     keys = settings.output_keys
     if not keys or not all(is_utt_id(key) and "/" not in key and not key.startswith(".") for key in keys):
@@ -100,7 +100,7 @@ def make_runner(settings: InferenceConfig, test_set: str, fingerprint: str) -> R
     # A container that does a shard has it to itself.
     workers = 1 if current_shard() else min(settings.parallel.workers, settings.parallel.shards)
     threads = threads_each(settings.num_threads, workers)
-    folder = Path(settings.inference_dir) / PIECES / test_set
+    folder = Path(settings.inference_dir) / PARTIAL / test_set
     provider = InferenceProvider(settings, test_set, threads)
     runner = Runner(provider, folder, fingerprint, label=f"infer {test_set}", workers=workers)
     provider.files = runner.kept

@@ -1,7 +1,7 @@
 """A test set as work for the runner: which utterances go together, and how a process gets ready to decode them.
 
 `infer` makes one for each test set. Whatever the model is, it takes a list of samples and gives back a mapping for
-each; here these become lines for SCP files, or files of their own. Where results are merged is `infer`'s affair.
+each; here these become lines for SCP files, or files of their own. For where results are merged, see `infer`.
 """
 
 import time

@@ -65,7 +65,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise DataError(
-            f"{KEY}.file: {path} is no whole safetensors file ({error}). Name another, or make it anew."
+            f"{KEY}.file: {path} is not a whole safetensors file ({error}). Name another, or make it anew."
         ) from None
 
 

@@ -2,7 +2,7 @@
 
 Knows no task and loads no torch: the metrics that the config names compare what infer wrote with the test sets. Writes
 `<inference_dir>/metrics.json` and `report.html`, and for each test set `utterances.tsv`, `speakers.tsv` and
-`errors.txt`. Speeds are infer's affair (timing.json) and stand in the report only, so that scores compare byte by byte.
+`errors.txt`. Speeds are up to infer (timing.json) and stand in the report only, so that scores compare byte by byte.
 """
 
 import json
@@ -20,7 +20,8 @@ from espnet3.components.metrics.base_metric import BaseMetric, MetricContext, Me
 from espnet3.components.metrics.scored_set import ScoredSet
 from espnet3.components.metrics.tables import error_listing, tsv
 from espnet3.errors import ConfigError, DataError
-from espnet3.runtime.files import claim, remove_leftovers, write_text
+from espnet3.runtime.files import remove_leftovers, write_text
+from espnet3.runtime.leases import lease
 from espnet3.systems.base.config import MetricReference, MetricsConfig, read_config
 from espnet3.systems.base.metric_inputs import read_inputs, read_utterances
 
@@ -40,7 +41,7 @@ def measure(config: DictConfig | dict[str, Any]) -> None:
     directory = Path(settings.inference_dir)
     if not directory.is_dir():
         raise DataError(f"{directory} does not exist. The infer stage writes it: run infer first.")
-    with claim(directory):
+    with lease(directory):
         remove_leftovers(directory)
         scored = [_score(settings, name, dataset, metrics) for name, dataset in test_sets.items()]
         for each in scored:
@@ -60,7 +61,7 @@ def _build(reference: MetricReference, key: str) -> BaseMetric:
     metric = build(reference.metric, f"{key}.metric")
     if not isinstance(metric, BaseMetric):
         raise ConfigError(
-            f"{key}.metric._target_: {reference.metric['_target_']} is no metric; derive it from "
+            f"{key}.metric._target_: {reference.metric['_target_']} is not a metric; derive it from "
             "espnet3.components.metrics.base_metric.BaseMetric."
         )
     if lacking := [name for name in metric.inputs if name not in reference.inputs]:

@@ -1,8 +1,8 @@
 """The publication slot: what pack_model, upload_model, pack_demo and upload_demo read.
 
 `espnet3.systems.base.config` is where everybody imports `PublicationConfig` from. Each stage has a section of its own
-name, so that a change of one redoes only that stage and those after it. What is in a pack is `espnet3.publishing`'s
-affair.
+name, so that a change of one redoes only that stage and those after it. For what is in a pack, see
+`espnet3.publishing`.
 """
 
 from pydantic import Field, PositiveFloat

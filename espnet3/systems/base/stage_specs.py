@@ -49,7 +49,7 @@ STAGE_SPECS: Mapping[str, StageSpec] = {
             "{training_config.stats_dir}/train/feats_shape",
             "{training_config.stats_dir}/valid/feats_shape",
         ),
-        pieces=("{training_config.stats_dir}/.unfinished/shards.json",),
+        partial_outputs=("{training_config.stats_dir}/.unfinished/shards.json",),
     ),
     "train": StageSpec(
         slots=("training_config",),
@@ -73,7 +73,7 @@ STAGE_SPECS: Mapping[str, StageSpec] = {
         after=("create_dataset", "train"),
         inputs=("{inference_config.exp_dir}", "{inference_config.dataset.test.*.data_src_args.manifest}"),
         outputs=("{inference_config.inference_dir}/{inference_config.dataset.test.*.name}",),
-        pieces=("{inference_config.inference_dir}/.unfinished/shards.json",),
+        partial_outputs=("{inference_config.inference_dir}/.unfinished/shards.json",),
     ),
     "measure": StageSpec(
         slots=("metrics_config",),

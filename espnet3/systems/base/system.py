@@ -177,15 +177,15 @@ class BaseSystem:
         directory = (reference and self._lookup(reference)) or self._lookup("training_config.exp_dir")
         return Path(directory) if directory else Path.cwd() / "logs"
 
-    def place_aside(self, stage: str) -> Path | None:
+    def next_backup(self, stage: str) -> Path | None:
         """Where what `stage` has made goes when it starts anew under other settings; None where it is replaced."""
         resume = self._lookup("training_config.trainer.resume")
         directory = self._lookup("training_config.exp_dir")
         if stage != "train" or directory is None or resume == "continue":
             return None
-        from espnet3.components.training.record import place_aside
+        from espnet3.components.training.record import next_backup
 
-        return place_aside(Path(directory))
+        return next_backup(Path(directory))
 
     def _lookup(self, reference: str) -> str | None:
         slot, _, key = reference.partition(".")

@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from espnet3.parallel.threads import limit_threads, threads_each
 from espnet3.pipeline.contents import named_files
 from espnet3.pipeline.fingerprint import fingerprint_of, forced, stage_covered, stage_fingerprint
-from espnet3.runtime.files import claim, remove_leftovers, write_text
+from espnet3.runtime.files import remove_leftovers, write_text
+from espnet3.runtime.leases import lease
 from espnet3.systems.base.config import TrainingConfig, read_config
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def train(config: DictConfig | dict[str, Any]) -> None:
     from espnet3.components.training.record import FOLDER, TrainingRecord, open_training
 
     exp_dir = Path(settings.exp_dir)
-    with claim(exp_dir):
+    with lease(exp_dir):
         for folder in (exp_dir, exp_dir / FOLDER):
             remove_leftovers(folder, nested=False)
         covered = {**stage_covered(config), **contents(settings)}

@@ -74,7 +74,7 @@ def train_here(settings: TrainingConfig, fingerprint: str) -> None:
         parts.valid_data.close()
         parts.report.close()
     if fabric.is_global_zero:
-        finish(settings, fingerprint, parts, state)
+        average_checkpoints(settings, fingerprint, parts, state)
     fabric.barrier()
 
 
@@ -214,23 +214,23 @@ def loop_settings(settings: TrainingConfig, fingerprint: str) -> LoopSettings:
     )
 
 
-def finish(settings: TrainingConfig, fingerprint: str, parts: Parts, state: TrainingState) -> None:
+def average_checkpoints(settings: TrainingConfig, fingerprint: str, parts: Parts, state: TrainingState) -> None:
     """Write the mean of the best checkpoints, and what it is.
 
     Raises:
-        ConfigError: it is no model, because weights are not finite.
+        ConfigError: it is not a model, because weights are not finite.
     """
     criterion, mode = settings.best_model_criterion
-    parts.checkpoints.drop_others(state.kept)
-    sound = parts.checkpoints.sound(state.kept)
-    members = [{"epoch": kept.epoch, "score": kept.score} for kept in sound]
+    parts.checkpoints.drop_others(state.top_k)
+    valid = parts.checkpoints.valid(state.top_k)
+    members = [{"epoch": one.epoch, "score": one.score} for one in valid]
     about = {"fingerprint": fingerprint, "criterion": criterion, "mode": mode, "members": members, "step": state.step}
     path = Path(settings.exp_dir) / AVERAGED
-    weights = parts.checkpoints.average(sound)
+    weights = parts.checkpoints.average(valid)
     if not all(bool(value.isfinite().all()) for value in weights.values()):
         raise ConfigError(
-            "The training ended with weights that are not finite, which is no model. Lower optimizer.lr, lengthen the "
-            "warm-up, or set trainer.precision to 32-true, and start over with --force."
+            "The training ended with weights that are not finite, which is not a model. Lower optimizer.lr, lengthen "
+            "the warm-up, or set trainer.precision to 32-true, and start over with --force."
         )
     write_averaged(weights, path, about)
-    log.info("%s is the mean of the epochs %s.", path, ", ".join(str(kept.epoch) for kept in sound))
+    log.info("%s is the mean of the epochs %s.", path, ", ".join(str(one.epoch) for one in valid))

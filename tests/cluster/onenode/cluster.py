@@ -124,7 +124,7 @@ def load_image(places: Places, archive: Path) -> None:
     """Give the node an image from a docker or OCI archive."""
     done = subprocess.run(places.ctr("images", "import", str(archive)), check=False, capture_output=True, text=True)
     if done.returncode != 0:
-        raise RuntimeError(f"{archive} is no image that containerd can take: {done.stderr.strip()}")
+        raise RuntimeError(f"{archive} is not an image that containerd can take: {done.stderr.strip()}")
 
 
 def take_back(places: Places) -> None:

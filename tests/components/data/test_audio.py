@@ -82,15 +82,15 @@ def test_finds_files_that_are_cut(tmp_path: Path, kind: str, kept: float) -> Non
     path = write_audio(tmp_path / f"a.{kind}", 3.0)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * kept)])
-    with pytest.raises(DataError, match=r"a\.\w+ (is cut short|is no readable audio|holds no samples)"):
+    with pytest.raises(DataError, match=r"a\.\w+ (is cut short|is not readable audio|holds no samples)"):
         audio_info(path)
 
 
 UNREADABLE = {
     "empty": (b"", "is empty"),
-    "text": (b"this is no audio", "is no readable audio"),
-    "html": (b"<html>404</html>" * 100, "is no readable audio"),
-    "zeros": (bytes(1000), "is no readable audio"),
+    "text": (b"this is not audio", "is not readable audio"),
+    "html": (b"<html>404</html>" * 100, "is not readable audio"),
+    "zeros": (bytes(1000), "is not readable audio"),
 }
 
 

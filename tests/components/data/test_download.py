@@ -84,5 +84,5 @@ def test_offline_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "corpus.tar", ""])
 def test_only_web_addresses_are_fetched(tmp_path: Path, url: str) -> None:
-    with pytest.raises(ConfigError, match="is no http or https address"):
+    with pytest.raises(ConfigError, match="is not an http or https address"):
         download(url, tmp_path / "corpus.tar", SHA256, KEY)

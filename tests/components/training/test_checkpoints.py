@@ -5,17 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from espnet3.components.training.checkpoints import Checkpoints, Kept, mean_weights
+from espnet3.components.training.checkpoints import Checkpoints, TopK, mean_weights
 
 
 def payload(value: float) -> dict[str, object]:
     return {"model": {"weight": torch.full((2,), float(value)), "count": torch.tensor(int(value))}, "ema": None}
 
 
-def save(checkpoints: Checkpoints, scores: list[float]) -> list[Kept]:
-    kept: list[Kept] = []
+def save(checkpoints: Checkpoints, scores: list[float]) -> list[TopK]:
+    kept: list[TopK] = []
     for epoch, score in enumerate(scores, start=1):
-        kept = checkpoints.best([*kept, Kept(epoch, score)])
+        kept = checkpoints.best([*kept, TopK(epoch, score)])
         checkpoints.save_epoch(payload(epoch), epoch, kept)
     return kept
 
@@ -29,7 +29,7 @@ def test_the_best_are_kept(tmp_path: Path, mode: str, expected: list[str]) -> No
 
 
 def test_of_equal_scores_the_later_is_kept(tmp_path: Path) -> None:
-    assert save(Checkpoints(tmp_path, 1, "min"), [1.0, 1.0]) == [Kept(2, 1.0)]
+    assert save(Checkpoints(tmp_path, 1, "min"), [1.0, 1.0]) == [TopK(2, 1.0)]
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])

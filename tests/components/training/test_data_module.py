@@ -9,9 +9,9 @@ import torch
 
 from espnet3.components.training.data_module import collate
 from espnet3.components.training.ema import MovingAverage
-from espnet3.components.training.means import Means
 from espnet3.components.training.preemption import preemption
 from espnet3.components.training.reports import Report, format_metrics, read_metrics
+from espnet3.components.training.weighted_mean import WeightedMean
 from espnet3.errors import DataError
 
 
@@ -34,7 +34,7 @@ def test_an_error_takes_the_place_of_its_batch() -> None:
 
 
 def test_means_are_weighted_and_survive_a_checkpoint() -> None:
-    means, later = Means(), Means()
+    means, later = WeightedMean(), WeightedMean()
     means.add({"loss": torch.tensor(1.0)}, torch.tensor(3))
     later.load_state_dict(means.state_dict(), torch.device("cpu"))
     later.add({"loss": torch.tensor(5.0)}, torch.tensor(1))

@@ -78,7 +78,7 @@ BAD = [
     pytest.param(np.zeros((1, 0), np.float32), "shape", id="an empty channel"),
     pytest.param("nothing.wav", "does not exist", id="no file"),
     *(pytest.param((np.zeros(800), rate), "The rate is", id=f"rate {rate}") for rate in NO_RATES),
-    pytest.param("exp/pack/meta.json", "no readable audio", id="no audio"),
+    pytest.param("exp/pack/meta.json", "not readable audio", id="no audio"),
 ]
 
 
@@ -104,7 +104,7 @@ def test_the_first_of_two_dimensions_counts_channels_where_it_is_the_small_one(
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        pytest.param({"model": "no/such/folder"}, DataError, "is no folder of a packed model", id="no folder"),
+        pytest.param({"model": "no/such/folder"}, DataError, "is not a folder of a packed model", id="no folder"),
         pytest.param({"model": "data"}, DataError, "it has no meta.json", id="no pack"),
         pytest.param({"backend": "tpu"}, ConfigError, "'tpu' is none of auto, torch, onnx", id="backend"),
         pytest.param({"backend": "torch", "device": "warp"}, DataError, "'warp', which is not to be had", id="device"),

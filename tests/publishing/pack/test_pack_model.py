@@ -210,7 +210,7 @@ def test_a_folder_of_something_else_is_not_replaced(experiment: Experiment) -> N
 
 def test_a_folder_that_a_killed_run_was_about_to_claim_is_replaced(experiment: Experiment) -> None:
     Path("claimed").mkdir()
-    Path("claimed/..owner.7.0123abcd.tmp").write_text("vm pid 7 0123")
+    Path("claimed/..lease.7.0123abcd.tmp").write_text("vm pid 7 0123")
     with_pack(experiment[1], pack_dir="claimed").pack_model()
     read_pack(Path("claimed"))
     assert not [name for name in tree(Path("claimed")) if name.endswith(".tmp")]

@@ -81,7 +81,7 @@ class Recipe:
         return len(steps.read_text().split()) if steps.exists() else 0
 
     def leftovers(self) -> list[Path]:
-        return [path for path in self.data.rglob("*") if path.name.endswith(".tmp") or path.name == ".owner"]
+        return [path for path in self.data.rglob("*") if path.name.endswith(".tmp") or path.name == ".lease"]
 
 
 def run_elsewhere(config: dict[str, Any]) -> subprocess.Popen[str]:

@@ -20,8 +20,8 @@ from espnet3.components.data.audio import resample, whole_file
 from espnet3.components.data.features import LogMel
 from espnet3.components.data.manifest import Utterance, write_manifest
 from espnet3.components.data.stats import LEAST_STD, load_stats
-from espnet3.errors import ConfigError, DataError, LostOwnership, TryAgain
-from espnet3.parallel.sharded import owning
+from espnet3.errors import ConfigError, DataError, LostLease, TryAgain
+from espnet3.parallel.sharded import leased_partials
 from espnet3.pipeline.shard import Shard, sharding
 from espnet3.runtime.files import write_text
 from espnet3.systems.base.collect_stats import collect_stats
@@ -194,9 +194,9 @@ def test_a_shard_that_wakes_up_after_the_merge_changes_nothing(config: dict[str,
     )
     with sharding(Shard(1, 0)):
         collect_stats(config)
-        with owning(config["stats_dir"]):
+        with leased_partials(config["stats_dir"]):
             subprocess.run([sys.executable, "-c", merge], check=True)
-            with pytest.raises(LostOwnership):
+            with pytest.raises(LostLease):
                 write_text(pieces / "late", "")
     assert sorted(contents(config)) == FILES
 
@@ -215,7 +215,7 @@ def test_statistics_of_other_data_are_not_mixed_in(config: dict[str, Any]) -> No
 def test_killed_and_run_again_it_leaves_the_right_files(tmp_path: Path) -> None:
     config = make_corpus(tmp_path / "recipe", utterances=600)
     code = f"from espnet3.systems.base.collect_stats import collect_stats; collect_stats({config!r})"
-    begun = Path(config["stats_dir"]) / ".owner"
+    begun = Path(config["stats_dir"]) / ".lease"
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
     while not begun.exists() and process.poll() is None:
         time.sleep(0.005)

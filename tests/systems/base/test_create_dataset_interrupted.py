@@ -90,8 +90,8 @@ def test_of_two_processes_the_later_one_builds(tmp_path: Path, while_the_second_
     if not while_the_second_runs:
         second.wait()
     else:
-        owner = (recipe.data / ".owner").read_text()
-        while (recipe.data / ".owner").exists() and (recipe.data / ".owner").read_text() == owner:
+        owner = (recipe.data / ".lease").read_text()
+        while (recipe.data / ".lease").exists() and (recipe.data / ".lease").read_text() == owner:
             assert second.poll() is None
     (recipe.folder / "go").touch()
     assert "now belongs to another run" in first.communicate()[1]

@@ -273,7 +273,10 @@ def test_a_damaged_timing(config: Config, tmp_path: Path) -> None:
 
 METRIC_FAULTS: dict[str, tuple[Config, str]] = {
     "no such class": ({"metric": {"_target_": "espnet3.systems.asr.metrics.wer.WERR"}}, r"metrics\.1\.metric"),
-    "no metric": ({"metric": {"_target_": "{toy}.NoMetric"}}, r"metrics\.1\.metric\._target_: .* is no metric; derive"),
+    "no metric": (
+        {"metric": {"_target_": "{toy}.NoMetric"}},
+        r"metrics\.1\.metric\._target_: .* is not a metric; derive",
+    ),
     "unknown argument": ({"metric": {**CER["metric"], "normalizer": "basic"}}, r"metrics\.1\.metric .*normalizer"),
     "unknown normaliser": ({"metric": {**CER["metric"], "normaliser": "x"}}, "no text normaliser 'x'"),
     "the same name": (WER, r"metrics\.1 \(WER\): another metric gives wer too"),

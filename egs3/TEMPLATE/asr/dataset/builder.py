@@ -2,7 +2,7 @@
 
 As it stands it reads a table of any corpus: tab-separated, with the columns `split` (train, valid or test), `utt_id`,
 `audio` (a path, relative to the table), `speaker` and `text`. Keep it and write such a table, or read the corpus's own
-files in `build`. Checking the manifests and the audio is create_dataset's affair.
+files in `build`. Checking the manifests and the audio is up to create_dataset.
 """
 
 import csv

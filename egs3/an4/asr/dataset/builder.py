@@ -2,7 +2,7 @@
 
 AN4 (Carnegie Mellon University, 1991; LICENSE.an4) has 948 training and 130 test utterances, spelled names, addresses,
 digits and commands, of 74 and 10 speakers who do not overlap. Its archive has SPHERE files at 16 kHz and, under etc/, a
-list of files and one of transcripts for each part. Checking the result is create_dataset's affair.
+list of files and one of transcripts for each part. Checking the result is up to create_dataset.
 """
 
 import hashlib
@@ -110,7 +110,7 @@ def _transcripts(path: Path) -> Iterable[tuple[str, str]]:
     for number, line in enumerate(_lines(path), start=1):
         found = _TRANSCRIPT.fullmatch(line)
         if not found:
-            raise DataError(f"{path}:{number}: {line!r} is no transcript such as YES (an251-fash-b).")
+            raise DataError(f"{path}:{number}: {line!r} is not a transcript such as YES (an251-fash-b).")
         yield found["name"], " ".join(found["text"].split())
 
 

@@ -1,7 +1,7 @@
 """Unpacks the digits corpus that the package ships: create_dataset calls it.
 
 `make_speech.py` made that corpus: `speech/<voice>.ogg`, each with many utterances, and an index for each split.
-Checking the result is create_dataset's affair.
+Checking the result is up to create_dataset.
 """
 
 import hashlib

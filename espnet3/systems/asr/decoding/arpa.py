@@ -69,7 +69,9 @@ def _content(path: Path) -> Iterator[tuple[int, str]]:
 def _parse(line: str, order: int) -> tuple[Words, float, float | None]:
     fields = line.split()
     if len(fields) not in (order + 1, order + 2):
-        raise ValueError(f"{line!r} is no {order}-gram: a log probability, {order} words and perhaps a log back-off.")
+        raise ValueError(
+            f"{line!r} is not a {order}-gram: a log probability, {order} words and perhaps a log back-off."
+        )
     backoff = _natural(fields[order + 1]) if len(fields) == order + 2 else None
     return tuple(fields[1 : order + 1]), _natural(fields[0]), backoff
 

@@ -3,7 +3,7 @@
 The beam decoders carry a `WordState` with each prefix and extend it by a token. It works for any tokens whose symbols
 spell text: characters with a space, or pieces in which `▁` begins a word. The word that is still being spelled counts
 with the likeliest word that it can become, so that pruning sees the language model early (look-ahead, as in Ortmanns
-and Ney, 2000). Where hypotheses come from and how many are kept is the decoders' affair.
+and Ney, 2000). Where hypotheses come from and how many are kept is up to the decoders.
 """
 
 import math

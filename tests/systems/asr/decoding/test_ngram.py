@@ -135,7 +135,7 @@ def test_another_toolkits_file_is_read(tmp_path: Path) -> None:
         pytest.param("hello\n", "does not end with|no n-grams", id="no sections"),
         pytest.param(FOREIGN.partition("\\end")[0], "cut short", id="cut short"),
         pytest.param(FOREIGN.replace("-0.60206 b", "b -0.6"), r"lm\.arpa:11: ", id="no number"),
-        pytest.param(FOREIGN.replace("-0.1 <s> a", "-0.1 <s>"), r"lm\.arpa:14: '-0.1 <s>' is no 2-gram", id="short"),
+        pytest.param(FOREIGN.replace("-0.1 <s> a", "-0.1 <s>"), r"lm\.arpa:14: '-0.1 <s>' is not a 2-gram", id="short"),
     ],
 )
 def test_a_malformed_arpa_file_is_refused(tmp_path: Path, content: str, message: str) -> None:

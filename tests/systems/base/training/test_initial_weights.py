@@ -89,7 +89,7 @@ def strange(content: dict[str, Tensor]) -> dict[str, Tensor]:
         (strange, {}, ConfigError, "the model lacks lm.weight"),
         (None, {"freeze_param": ["encoder.*"]}, ConfigError, "freeze_param: encoder.* matches no parameter"),
         (None, {"freeze_param": ["*"]}, ConfigError, "nothing is left to train"),
-        ("cut", {}, DataError, "is no whole safetensors file"),
+        ("cut", {}, DataError, "is not a whole safetensors file"),
         ("exclude", {}, ConfigError, "init_param.exclude: cct.* matches no parameter of the model, whose first are"),
     ],
 )

@@ -10,7 +10,7 @@ Reduce = Callable[[Tensor], Tensor]
 """Sum a tensor over all devices."""
 
 
-class Means:
+class WeightedMean:
     """Running weighted means; sums are double and stay on the device, so that adding does not wait for it."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""`python -m stages finish --config FILE`: what came of a run, on the volume and on stdout.
+"""`python -m stages report --config FILE`: what came of a run, on the volume and on stdout.
 
 A workflow's exit handler calls it, whether the run went well or not. What it says of stages it reads from their done
 records; how the workflow ended, it is told by the environment.
@@ -22,11 +22,11 @@ LONGEST = 200
 """Characters of each."""
 
 
-def finish(path: Path) -> dict[str, Any]:
+def report(path: Path) -> dict[str, Any]:
     """Write `.runs/<digest>/outcome.json` and print it; gives what the workflow is to keep of it.
 
     Raises:
-        ConfigError: the run config is not sound.
+        ConfigError: the run config is not valid.
     """
     with opened(path) as run:
         outcome = {
