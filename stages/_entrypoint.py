@@ -8,25 +8,24 @@ the library's, as in a recipe's run.py.
 import argparse
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from espnet3.errors import ConfigError, TryAgain
-from espnet3.pipeline.done import Decision, write_record
-from espnet3.pipeline.fingerprint import running
 from espnet3.pipeline.paths import expand
-from espnet3.pipeline.run import find_stage_problems, run_stages
-from espnet3.pipeline.shard import Shard, sharding
+from espnet3.pipeline.plan import Plan
+from espnet3.pipeline.run import find_stage_problems, run_decision
+from espnet3.pipeline.shard import Shard
 from espnet3.pipeline.spec import slots_of, spec_of
+from espnet3.recipe.prepare import Run
 from espnet3.runtime import failures
 from stages import _environment, _process, container_of
-from stages._checks import refuse_faults
+from stages._checks import find_broken_volumes
 from stages._force import is_forced
 from stages._outcome import Outcome
 from stages._results import result_of
-from stages._run import Run, opened
+from stages._run import decide_stage, opened
 
 Work = Callable[[Outcome], None]
 _OF_ARGO = (64, 65)
@@ -97,18 +96,19 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _run_stage(stage: str, path: Path, outcome: Outcome) -> None:
-    with opened(path) as run_:
-        if problems := find_stage_problems(run_.system_cls, stage):
+    with opened(path) as opened_run:
+        if problems := find_stage_problems(opened_run.system_cls, stage):
             raise ConfigError("\n".join(problems))
+        run_ = opened_run.of([stage])
         shard = _shard_of(stage)
-        decision = run_.decide([stage], [stage] if is_forced(run_, stage, shard) else ())[0]
+        decision = decide_stage(run_, stage, is_forced(opened_run, run_, stage, shard))
         if decision.done:
             _say(f"{stage}: already done; ESPNET3_FORCE={stage} does it again")
             outcome.status = "skipped"
         else:
             _merge_earlier(run_, stage)
-            refuse_faults(run_, [stage], [stage])
-            _do(run_, decision, shard)
+            run_.refuse_faults(Plan(run_.system, (decision,)), find_broken_volumes(run_.system, [stage]))
+            run_decision(run_.system, decision, shard)
             outcome.status = "done"
         if decision.done or shard is None or shard.is_merge:
             outcome.result = result_of(run_.system, stage)
@@ -124,22 +124,14 @@ def _shard_of(stage: str) -> Shard | None:
     return shard
 
 
-def _do(run_: Run, decision: Decision, shard: Shard | None) -> None:
-    start = time.monotonic()
-    with running(decision.run), sharding(shard):
-        run_stages(run_.system, [decision.stage])
-    if shard is None or shard.is_merge:
-        write_record(run_.system, decision, time.monotonic() - start)
-
-
 def _merge_earlier(run_: Run, stage: str) -> None:
     """Put together what shards of an earlier stage have left: else single stages would leave partial outputs."""
     for earlier in spec_of(run_.system, stage).after:
         partials = expand(spec_of(run_.system, earlier).partial_outputs, slots_of(run_.system))
         if any(path.exists() for path in partials):
-            decision = run_.decide([earlier])[0]
+            decision = decide_stage(run_, earlier)
             if not decision.done:
-                _do(run_, decision, Shard(1))
+                run_decision(run_.system, decision, Shard(1))
 
 
 def _tell_that_it_stopped(outcome: Outcome) -> None:

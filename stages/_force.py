@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from espnet3.pipeline.shard import Shard
+from espnet3.recipe.prepare import Run
 from espnet3.runtime.files import write_text
 from stages import _environment
-from stages._run import Run
+from stages._run import OpenedRun, decide_stage
 
 
-def is_forced(run: Run, stage: str, shard: Shard | None) -> bool:
+def is_forced(opened_run: OpenedRun, run: Run, stage: str, shard: Shard | None) -> bool:
     """Whether `stage`, or a shard of it, starts over; a later attempt goes on with what the first began.
 
     To begin, a stage removes its record. So it has not begun while the record is the one that was there when
@@ -23,11 +24,11 @@ def is_forced(run: Run, stage: str, shard: Shard | None) -> bool:
     """
     if not {stage, "all"} & set(_environment.names_in("ESPNET3_FORCE")):
         return False
-    finished = run.decide([stage])[0].finished
+    finished = decide_stage(run, stage).finished
     key = _environment.text_in("ESPNET3_IDEMPOTENCY_KEY")
     if key is None:
         return _environment.attempt() == 0 or finished is not None
-    path = run.folder / "forced" / _name(stage, shard)
+    path = opened_run.folder / "forced" / _name(stage, shard)
     found = _read(path)
     if found.get("id") == key:
         return finished is not None and finished == found.get("finished")

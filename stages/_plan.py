@@ -9,13 +9,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from espnet3.config.findings import Finding
-from espnet3.pipeline.plan import make_plan, show_plan
+from espnet3.pipeline.plan import plan_run, show_plan
 from espnet3.pipeline.run import find_stage_problems, unknown_stage
-from espnet3.recipe.cli import find_warnings
 from espnet3.runtime.files import write_text
 from stages import _environment
-from stages._checks import refuse_faults
-from stages._run import Run, opened
+from stages._checks import find_broken_volumes
+from stages._run import OpenedRun, opened
 
 
 def plan(path: Path) -> dict[str, str]:
@@ -25,22 +24,21 @@ def plan(path: Path) -> dict[str, str]:
         ConfigError: names all that is wrong with the config, the environment and the volume.
         DataError: inputs are missing that no stage of the run makes.
     """
-    with opened(path) as run:
+    with opened(path) as opened_run:
+        config = opened_run.config
         # First, so that the exit handler of a run that is refused finds it, too.
-        write_text(run.folder / "run.yaml", run.config.to_yaml())
-        chosen = _chosen("ESPNET3_STAGES", run.config.stages, default=run.config.stages)
-        forced = _chosen("ESPNET3_FORCE", run.config.stages, default=())
-        faults = _find_wrong_names(run)
-        stages = [
-            stage for stage in run.config.stages if stage in chosen and not find_stage_problems(run.system, stage)
-        ]
-        decisions = run.decide(stages, forced)
-        refuse_faults(run, stages, [decision.stage for decision in decisions if not decision.done], faults)
-        show_plan(make_plan(run.system, decisions))
-        for line in find_warnings(run.system, stages, run.digests):
+        write_text(opened_run.folder / "run.yaml", config.to_yaml())
+        chosen = _chosen("ESPNET3_STAGES", config.stages, default=config.stages)
+        forced = _chosen("ESPNET3_FORCE", config.stages, default=())
+        faults = _find_wrong_names(opened_run)
+        runnable = [each for each in config.stages if not find_stage_problems(opened_run.system_cls, each)]
+        run = opened_run.of([each for each in runnable if each in chosen])
+        planned = plan_run(run.system, run.code, run.stages, forced)
+        run.refuse_faults(planned, [*faults, *find_broken_volumes(run.system, planned.to_run)])
+        show_plan(planned)
+        for line in planned.warnings:
             sys.stdout.write(f"{line}\n")
-        to_run = {decision.stage for decision in decisions if not decision.done}
-        return _write(run, to_run)
+        return _write(opened_run, planned.to_run)
 
 
 def _chosen(variable: str, stages: Sequence[str], default: Collection[str]) -> Collection[str]:
@@ -48,7 +46,7 @@ def _chosen(variable: str, stages: Sequence[str], default: Collection[str]) -> C
     return stages if "all" in names else names
 
 
-def _find_wrong_names(run: Run) -> list[Finding]:
+def _find_wrong_names(run: OpenedRun) -> list[Finding]:
     stages = run.config.stages
     faults = [
         Finding(variable, unknown_stage(name, stages))
@@ -57,11 +55,11 @@ def _find_wrong_names(run: Run) -> list[Finding]:
         if name not in (*stages, "all")
     ]
     return faults + [
-        Finding("the run config", line) for each in stages for line in find_stage_problems(run.system, each)
+        Finding("the run config", line) for each in stages for line in find_stage_problems(run.system_cls, each)
     ]
 
 
-def _write(run: Run, to_run: Collection[str]) -> dict[str, str]:
+def _write(run: OpenedRun, to_run: Collection[str]) -> dict[str, str]:
     what = {stage: "run" if stage in to_run else "skip" for stage in run.config.stages}
     directory = _environment.path_in("ESPNET3_PLAN_DIR") or run.folder / "plan"
     for stage, word in what.items():

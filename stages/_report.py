@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from espnet3.recipe.prepare import Run
 from espnet3.recipe.summary import read_scores
 from espnet3.runtime.files import write_text
 from espnet3.runtime.redaction import environment_secrets, redact
 from stages import _environment
-from stages._run import Run, opened
+from stages._run import decide_stage, opened
 
 LISTED = 5
 """Failures that the workflow itself keeps; the file has them all."""
@@ -28,18 +29,19 @@ def report(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the run config is not valid.
     """
-    with opened(path) as run:
+    with opened(path) as opened_run:
+        run, config = opened_run.whole, opened_run.config
         outcome = {
-            "run": run.config.digest,
-            "recipe": run.config.recipe.name,
+            "run": config.digest,
+            "recipe": config.recipe.name,
             "finished": datetime.now(UTC).isoformat(),
             "status": _environment.text_in("ESPNET3_ARGO_STATUS"),
             "failures": _environment.json_in("ESPNET3_ARGO_FAILURES"),
-            "stages": {stage: _state(run, stage) for stage in run.config.stages},
+            "stages": {stage: _state(run, stage) for stage in config.stages},
             "results": read_scores(run.system),
         }
         text = redact(json.dumps(outcome, indent=2, ensure_ascii=False) + "\n", environment_secrets())
-        write_text(run.folder / "outcome.json", text)
+        write_text(opened_run.folder / "outcome.json", text)
         sys.stdout.write(text)
         return _brief(json.loads(text))
 
@@ -59,5 +61,5 @@ def _brief(outcome: dict[str, Any]) -> dict[str, Any]:
 
 
 def _state(run: Run, stage: str) -> dict[str, Any]:
-    decision = run.decide([stage])[0]
+    decision = decide_stage(run, stage)
     return {"done": decision.done, "finished": decision.finished, "reasons": list(decision.reasons)}

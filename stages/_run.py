@@ -1,27 +1,25 @@
-"""A run as a container finds it: its run config, its unpacked code, its System; and what of it is to be done.
+"""A run as a container finds it: its run config, and its unpacked code.
 
-The entrypoint, `plan` and `report` open a run here. All paths are relative to the working directory, the recipe's
-folder on the workspace volume; the code lies apart from it, in `.runs/<digest>/recipe`.
+The entrypoint, `plan` and `report` open a run here; what it is, `espnet3.recipe.prepare` tells them as it tells run.py.
+All paths are relative to the working directory, the recipe's folder on the workspace volume; the code lies apart from
+it, in `.runs/<digest>/recipe`.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from omegaconf import DictConfig
-
-from espnet3.config.slot_names import SLOTS
-from espnet3.pipeline.code import recipe_digests
-from espnet3.pipeline.done import Decision, decide
+from espnet3.pipeline.plan import Decision, decide
 from espnet3.pipeline.spec import System
+from espnet3.recipe.prepare import Run, prepare_from
 from espnet3.recipe.recipe import activated, load_system
 from espnet3.recipe.run_config import RunConfig
 
 
 @dataclass(frozen=True)
-class Run:
+class OpenedRun:
     """An opened run; its recipe is active."""
 
     config: RunConfig
@@ -39,35 +37,29 @@ class Run:
         return load_system(self.recipe_dir, self.config.system)
 
     @cached_property
-    def system(self) -> System:
-        """With the configs of the run."""
-        slots = {slot: config for slot, config in self.slots.items() if config is not None}
-        return self.system_cls(**slots)
+    def whole(self) -> Run:
+        """The run with all its stages."""
+        return self.of(self.config.stages)
 
-    @cached_property
-    def slots(self) -> dict[str, DictConfig | None]:
-        """The resolved configs; None where the run has none."""
-        return {slot: self.config.config(slot) for slot in SLOTS}
-
-    def decide(self, stages: Sequence[str], forced: Collection[str] = ()) -> list[Decision]:
-        """What is to happen to each of `stages`, in this order."""
-        return decide(self.system, stages, forced, self.digests)
-
-    @cached_property
-    def digests(self) -> dict[str, str]:
-        """sha256 of those of the recipe's files that count for fingerprints."""
-        return recipe_digests({name: file.text for name, file in self.config.recipe.files.items()})
+    def of(self, stages: Sequence[str]) -> Run:
+        """The run with some of its stages: their configs are checked."""
+        return prepare_from(self.config, self.recipe_dir, stages)
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Run]:
+def opened(path: Path) -> Iterator[OpenedRun]:
     """Read a run config and unpack its code; in the block, the recipe is active.
 
     Raises:
         ConfigError: the run config is not valid.
     """
     config = RunConfig.load(path)
-    run = Run(config, Path(".runs") / config.digest)
+    run = OpenedRun(config, Path(".runs") / config.digest)
     config.unpack(run.recipe_dir)
     with activated(run.recipe_dir, config.recipe.name):
         yield run
+
+
+def decide_stage(run: Run, stage: str, forced: bool = False) -> Decision:
+    """What is to happen to one stage."""
+    return decide(run.system, run.code, stage, forced)

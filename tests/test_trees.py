@@ -14,8 +14,9 @@ from tests.trees import differences, products, read_tree
 
 RECORD = {
     "fingerprint": "ab",
-    "covered": {"seed": 1},
-    "after": {"train": "2026-01-01T00:00:00"},
+    "inputs": {"settings": {"seed": 1}, "contents": {}, "code": {}},
+    "outputs": {"exp/a": {"digest": "cd", "size": 1}},
+    "made_by": {"commit": "e0"},
     "seconds": 1.5,
     "finished": "2026-01-01T01:00:00",
 }
@@ -141,9 +142,12 @@ SEEN = {
     "a bit of a checkpoint": (with_state(flip_weight), "exp/last.ckpt: .model.w"),
     "a bit of a number that is none": (with_state(flip_nan), "exp/last.ckpt: .model.w"),
     "a step of a checkpoint": (with_state(next_step), "exp/last.ckpt: .state.step 3 is not 4"),
-    "a setting in a record": (changed("data/.done/train.json", '"seed": 1', '"seed": 2'), "covered.seed 1 is not 2"),
-    "a stage in a record": (changed("data/.done/train.json", '"train":', '"infer":'), "data/.done/train.json"),
-    "a field of a record": (changed("data/.done/train.json", '"covered"', '"more": 1, "covered"'), ".more"),
+    "a setting in a record": (
+        changed("data/.done/train.json", '"seed": 1', '"seed": 2'),
+        "settings.seed 1 is not 2",
+    ),
+    "an output in a record": (changed("data/.done/train.json", '"cd"', '"ce"'), ".outputs.exp/a.digest cd is not ce"),
+    "a field of a record": (changed("data/.done/train.json", '"inputs"', '"more": 1, "inputs"'), ".more"),
     "utterances decoded": (changed("exp/greedy/unseen/timing.json", ": 3", ": 4"), "timing.json: .utterances 3 is"),
     "a percentile": (changed("exp/greedy/unseen/timing.json", "p50", "p51"), "timing.json: .latency_seconds[0]"),
     "a score in the report": (changed("exp/greedy/report.html", "12.5", "12.6"), "exp/greedy/report.html"),
@@ -176,6 +180,7 @@ def later_event(folder: Path) -> None:
 
 OVERLOOKED = {
     "when it was finished": changed("data/.done/train.json", "2026-01-01", "2026-01-02"),
+    "the commit in a record": changed("data/.done/train.json", "e0", "e1"),
     "how long it took": changed("data/.done/train.json", "1.5", "2.5"),
     "how fast it was": changed("exp/greedy/unseen/timing.json", "0.1", "0.2"),
     "the report of speed": changed("exp/greedy/report.html", "3 s", "4 s"),

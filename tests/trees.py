@@ -58,11 +58,16 @@ def _read(path: Path) -> tuple[str, Any]:
 
 
 def _record(content: bytes) -> Any:
-    """A done record but for when the stage, and those before it, were finished and how long it took."""
+    """A done record but for when the stage was finished, how long it took, its commit, and what a pack says of that."""
     record = json.loads(content)
-    times = {"seconds": None, "finished": None, "after": sorted(record["after"])}
+    times = {"seconds": None, "finished": None, "made_by": sorted(record["made_by"])}
     assert record.keys() >= times.keys()
-    return record | times
+    contents = record["inputs"]["contents"]
+    of_packs = [*(contents[role] for role in contents if "SHA256SUM" in role)]
+    of_packs += [each for path, each in record["outputs"].items() if path.endswith("_pack")]
+    for each in of_packs:
+        each |= {"digest": None, "size": None}
+    return record | times | ({"fingerprint": None} if of_packs else {})
 
 
 def _timing(content: bytes) -> Any:

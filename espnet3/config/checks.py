@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from pydantic import BaseModel, ValidationError
 
 from espnet3.config.findings import Fault, Finding, Key, describe, nearest
-from espnet3.config.slots import HANDED_DOWN, Slots, as_plain
+from espnet3.config.slots import HANDED_DOWN, Slots, as_plain, texts_in
 from espnet3.config.targets import TargetChecks
 from espnet3.runtime.redaction import environment_secrets, is_secret, redact
 
@@ -59,7 +59,7 @@ def check_slots(
 
 def _finding(fault: Fault, slot: str, slots: Mapping[str, DictConfig | None]) -> Finding:
     where = slots.locate(slot, fault.key) if isinstance(slots, Slots) else slot
-    return Finding(where, fault.sentence(slot))
+    return Finding(where, fault.sentence(slot), fault.is_secret)
 
 
 def _inherited(slot: str, plain: _Plain, checked: set[str]) -> set[str]:
@@ -130,19 +130,14 @@ def find_secrets(config: Any) -> Iterator[Fault]:
 
 def _find_secrets(node: Any, known: set[str], key: Key) -> Iterator[Fault]:
     for part, value in _items(node):
-        texts = [text for text in _texts(value) if text not in ("", _MISSING)]
+        texts = [text for text in texts_in(value) if text not in ("", _MISSING)]
         if isinstance(node, dict) and is_secret(part) and texts:
-            yield Fault((*key, part), f"is a secret, {_NOT_HERE}")
+            yield Fault((*key, part), f"is a secret, {_NOT_HERE}", is_secret=True)
         elif isinstance(value, str) and redact(value, known) != value:
-            yield Fault((*key, part), f"holds what is a secret in an address or in the environment, {_NOT_HERE}")
+            says = f"holds what is a secret in an address or in the environment, {_NOT_HERE}"
+            yield Fault((*key, part), says, is_secret=True)
         else:
             yield from _find_secrets(value, known, (*key, part))
-
-
-def _texts(node: Any) -> list[str]:
-    if isinstance(node, str):
-        return [node]
-    return [text for _, value in _items(node) for text in _texts(value)]
 
 
 def _check_recipe_dir(config: dict[str, Any]) -> Iterator[Fault]:

@@ -22,6 +22,8 @@ class Fault:
     message: str
     is_whole: bool = False
     """The message names the key itself, with `{slot}` for the slot's name."""
+    is_secret: bool = False
+    """The value must not be shown."""
 
     def sentence(self, slot: str) -> str:
         """The message with the dotted key, beginning with the slot."""
@@ -36,6 +38,8 @@ class Finding:
 
     where: str
     message: str
+    is_secret: bool = False
+    """It is about a value that must not be shown."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}"

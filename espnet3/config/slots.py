@@ -155,6 +155,17 @@ def _escape(text: str) -> str:
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
 
 
+def texts_in(node: Any) -> Iterator[str]:
+    """Every text among plain config values."""
+    if isinstance(node, dict):
+        node = list(node.values())
+    if isinstance(node, list):
+        for child in node:
+            yield from texts_in(child)
+    elif isinstance(node, str):
+        yield node
+
+
 def replace_texts(node: Any, replace: Callable[[str], str]) -> Any:
     """Plain config values with every text in them replaced."""
     if isinstance(node, dict):

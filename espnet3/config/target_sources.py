@@ -8,7 +8,7 @@ its constructor from. Code that is not in the roots stays unknown and is judged 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from espnet3.config.findings import nearest
@@ -25,23 +25,31 @@ class UnknownNameError(LookupError):
 @dataclass(frozen=True)
 class _Found:
     node: ast.stmt
-    module: "_Module"
+    module: "Module"
 
 
 @dataclass(frozen=True)
-class _Module:
+class Module:
+    """A module below one of the roots."""
+
     name: str
     path: Path
     """The file, or the folder of a package without `__init__.py`."""
 
     @property
     def is_package(self) -> bool:
+        """Whether it may hold further modules."""
         return self.path.is_dir() or self.path.name == "__init__.py"
 
+    @cached_property
     def names(self) -> Mapping[str, ast.stmt]:
-        if self.path.is_dir():
-            return {}
-        return _top_level(self.path, self.path.stat().st_mtime_ns)
+        """What the module's top level binds: the statement of each name; a star import has the name `*<line>`."""
+        return dict(_bindings(self.body))
+
+    @cached_property
+    def body(self) -> Sequence[ast.stmt]:
+        """The statements of the module; none of a package without `__init__.py`."""
+        return () if self.path.is_dir() else _parse(self.path, self.path.stat().st_mtime_ns).body
 
     def absolute(self, statement: ast.ImportFrom) -> str:
         """The module that a (possibly relative) import names."""
@@ -57,6 +65,7 @@ class Sources:
 
     def __init__(self, roots: Mapping[str, Sequence[Path]]) -> None:
         self._roots = roots
+        self._modules: dict[str, Module | None] = {}
 
     def owns(self, dotted: str) -> bool:
         """Whether this name is ours to read."""
@@ -69,7 +78,7 @@ class Sources:
             UnknownNameError: there is no such module, or the module has no such name.
             SyntaxError: a module on the way is not valid Python.
         """
-        module, attributes = self._longest_module(dotted)
+        module, attributes = self.longest_module(dotted)
         if not attributes:
             raise UnknownNameError(f"{dotted} is a module; name a class or function in it")
         found = self._find(module, attributes[0], 0)
@@ -77,33 +86,45 @@ class Sources:
             return found
         return self._method(found, attributes[1]) if len(attributes) > 1 else self._callable(found, 0)
 
-    def _longest_module(self, dotted: str) -> tuple[_Module, list[str]]:
+    def longest_module(self, dotted: str) -> tuple[Module, list[str]]:
+        """The module that `dotted` begins with, and the names that remain.
+
+        Raises:
+            UnknownNameError: there is no such module.
+            SyntaxError: the module is not valid Python.
+        """
         parts = dotted.split(".")
         for length in range(len(parts), 0, -1):
-            if module := self._module(".".join(parts[:length])):
+            if module := self.module(".".join(parts[:length])):
                 break
         else:
             raise UnknownNameError(f"there is no package {parts[0]}")
         rest = parts[length:]
-        if len(rest) > 1 and rest[0] not in module.names():
+        if len(rest) > 1 and rest[0] not in module.names:
             raise UnknownNameError(
                 f"there is no module {module.name}.{rest[0]}{_hint(rest[0], _submodules(module), 'modules')}"
             )
         return module, rest
 
-    def _module(self, dotted: str) -> _Module | None:
+    def module(self, dotted: str) -> Module | None:
+        """The module of this name; None where there is none below the roots."""
+        if dotted not in self._modules:
+            self._modules[dotted] = self._find_module(dotted)
+        return self._modules[dotted]
+
+    def _find_module(self, dotted: str) -> Module | None:
         parts = dotted.split(".")
         folders = None
         for root in self._roots.get(parts[0], ()):
             base = root.joinpath(*parts)
             for path in (base / "__init__.py", base.with_name(f"{base.name}.py")):
                 if path.is_file():
-                    return _Module(dotted, path)
+                    return Module(dotted, path)
             folders = folders or (base if base.is_dir() else None)
-        return _Module(dotted, folders) if folders else None
+        return Module(dotted, folders) if folders else None
 
-    def _find(self, module: _Module, name: str, depth: int) -> "_Found | Signature":
-        names = module.names()
+    def _find(self, module: Module, name: str, depth: int) -> "_Found | Signature":
+        names = module.names
         statement = names.get(name)
         if statement is None:
             return self._find_elsewhere(module, name, depth)
@@ -115,30 +136,28 @@ class Sources:
             return self._find(module, statement.value.id, depth + 1)
         return _Found(statement, module)
 
-    def _find_elsewhere(self, module: _Module, name: str, depth: int) -> "_Found | Signature":
-        stars = [
-            each for key, each in module.names().items() if key.startswith("*") and isinstance(each, ast.ImportFrom)
-        ]
-        if "__getattr__" in module.names():
+    def _find_elsewhere(self, module: Module, name: str, depth: int) -> "_Found | Signature":
+        stars = [each for key, each in module.names.items() if key.startswith("*") and isinstance(each, ast.ImportFrom)]
+        if "__getattr__" in module.names:
             return OPEN
         for star in stars:
-            origin = self._module(module.absolute(star))
+            origin = self.module(module.absolute(star))
             if origin is None:
                 return OPEN
             try:
                 return self._find(origin, name, depth + 1)
             except UnknownNameError:
                 continue
-        kind = "names" if module.names() else "modules"
-        known = [*module.names(), *_submodules(module)]
+        kind = "names" if module.names else "modules"
+        known = [*module.names, *_submodules(module)]
         raise UnknownNameError(f"{module.name} has no {name}{_hint(name, known, kind)}")
 
-    def _follow(self, module: _Module, statement: ast.ImportFrom, name: str, depth: int) -> "_Found | Signature":
+    def _follow(self, module: Module, statement: ast.ImportFrom, name: str, depth: int) -> "_Found | Signature":
         original = next(alias.name for alias in statement.names if (alias.asname or alias.name) == name)
         origin = module.absolute(statement)
-        if not self.owns(origin) or self._module(f"{origin}.{original}"):
+        if not self.owns(origin) or self.module(f"{origin}.{original}"):
             return OPEN
-        source = self._module(origin)
+        source = self.module(origin)
         if source is None:
             raise UnknownNameError(f"{module.name} takes {name} from {origin}, which does not exist")
         return self._find(source, original, depth + 1)
@@ -161,7 +180,7 @@ class Sources:
             return OPEN
         raise UnknownNameError(f"{found.module.name}.{found.node.name} has no method {name}{_hint(name, methods)}")
 
-    def _constructor(self, node: ast.ClassDef, module: _Module, depth: int) -> Signature | None:
+    def _constructor(self, node: ast.ClassDef, module: Module, depth: int) -> Signature | None:
         """None where a class and its bases define no constructor."""
         if depth > _DEEPEST or any(
             each.arg == "metaclass" and last_name(each.value) != "ABCMeta" for each in node.keywords
@@ -176,7 +195,7 @@ class Sources:
             return fields_of(node, [each for each in inherited if each is not None])
         return next((each for each in inherited if each is not None), None)
 
-    def _handed_on(self, function: ast.FunctionDef, module: _Module, depth: int) -> Signature:
+    def _handed_on(self, function: ast.FunctionDef, module: Module, depth: int) -> Signature:
         """The keywords of a constructor; `**settings` that it hands to one class, as in `Settings(**settings)`, are
         the keywords of that class.
         """
@@ -191,7 +210,7 @@ class Sources:
         taken = OPEN if isinstance(found, Signature) else self._callable(found, depth + 1)
         return own if taken.is_open else Signature((*own.parameters, *taken.parameters), is_open=False)
 
-    def _base(self, base: ast.expr, module: _Module, depth: int) -> Signature | None:
+    def _base(self, base: ast.expr, module: Module, depth: int) -> Signature | None:
         base = base.value if isinstance(base, ast.Subscript) else base
         if last_name(base) in _PLAIN_BASES:
             return None
@@ -206,10 +225,9 @@ class Sources:
         return self._constructor(found.node, found.module, depth + 1) if isinstance(found.node, ast.ClassDef) else OPEN
 
 
-@lru_cache(maxsize=256)
-def _top_level(path: Path, modified: int) -> Mapping[str, ast.stmt]:  # part of the cache's key
-    tree = ast.parse(path.read_bytes(), filename=str(path))
-    return dict(_bindings(tree.body))
+@lru_cache(maxsize=1024)
+def _parse(path: Path, modified: int) -> ast.Module:  # part of the cache's key
+    return ast.parse(path.read_bytes(), filename=str(path))
 
 
 def _bindings(body: Sequence[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
@@ -227,7 +245,7 @@ def _bindings(body: Sequence[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
                 yield from _bindings(block)
 
 
-def _submodules(module: _Module) -> list[str]:
+def _submodules(module: Module) -> list[str]:
     if not module.is_package:
         return []
     folder = module.path if module.path.is_dir() else module.path.parent

@@ -32,7 +32,7 @@ class TargetChecks:
     """
 
     def __init__(self, recipe_dir: Path) -> None:
-        self._sources = Sources(_roots(recipe_dir.resolve()))
+        self._sources = Sources(source_roots(recipe_dir))
         self._recipe_dir = recipe_dir
 
     def check(self, node: Any, key: Key = ()) -> Iterator[Fault]:
@@ -97,7 +97,9 @@ class TargetChecks:
         return Signature((), is_open=True)
 
 
-def _roots(recipe_dir: Path) -> dict[str, list[Path]]:
+def source_roots(recipe_dir: Path) -> dict[str, list[Path]]:
+    """Where the source of our own packages, of a recipe's and of other recipes' dataset modules lies, by package."""
+    recipe_dir = recipe_dir.resolve()
     spec = PathFinder.find_spec("egs3")
     egs3 = [Path(place).parent for place in (spec.submodule_search_locations or [])] if spec else []
     return {
@@ -105,6 +107,7 @@ def _roots(recipe_dir: Path) -> dict[str, list[Path]]:
         "egs3": [recipe_dir, *recipe_dir.parents[2:3], *egs3],
         "src": [recipe_dir],
         "dataset": [recipe_dir],
+        "run": [recipe_dir],
     }
 
 

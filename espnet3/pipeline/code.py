@@ -1,114 +1,326 @@
-"""The code among what a stage depends on: which of the recipe's own files count for it, and its System.
+"""The code that a stage runs, as digests of definitions: what its fingerprint holds beside settings and contents.
 
-`fingerprint` calls `code_of`; its docstring tells the rules. Files are not read here: what imports what is told by
-`recipe_digests`, which sees their texts.
+`fingerprint` asks `Code.of_stage`. It begins with the methods of the System that the stage calls, the `_target_`s of
+the stage's settings and what dataset modules export, and follows every name that a definition uses into the source of
+espnet3, of the recipe (run.py, src/, dataset/) and of the dataset modules of other recipes. Nothing is imported. A
+definition counts by its syntax tree without docstrings, so that comments and layout change nothing; of a module, what
+runs when it is imported counts as well. Rooms that decide how a stage runs and not what it makes are left out
+(`PLUMBING`). Code that loads other code by a name that it computes counts as using all of its recipe's files.
 """
 
+import ast
 import hashlib
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from espnet3.pipeline.spec import StageSpec, System, spec_of
+from espnet3.config.data_sources import dataset_module
+from espnet3.config.target_sources import Module, Sources, UnknownNameError
+from espnet3.config.targets import source_roots
+from espnet3.pipeline.spec import System, spec_of
+from espnet3.pipeline.syntax import (
+    NAME,
+    is_import_time,
+    names_imported,
+    names_in_texts,
+    names_used,
+    syntax_digest,
+)
 from espnet3.runtime.versions import system_name
 
-FOLDERS = ("src", "dataset", "egs3")
-"""Where a recipe's own files lie; under egs3, the dataset modules of other recipes."""
-_DATA = ("dataset", "egs3")
-_NAMED = {folder: re.compile(rf"(?<![\w./-]){folder}[./]\w") for folder in FOLDERS}
-"""A dotted name or a path into a folder."""
-_IMPORTED = {folder: re.compile(rf"\b(from|import)\s+{folder}\b|['\"]{folder}\.\w") for folder in FOLDERS[:2]}
-_IDLE = re.compile(r"run\.py|.*\.md|LICENSE[^/]*")
-
+PLUMBING = ("errors", "runtime", "config", "pipeline", "recipe", "parallel")
+"""Rooms of espnet3 that reach no byte of a product."""
+OWN = ("src", "dataset", "run", "egs3")
+"""Packages whose code is a recipe's."""
+_DYNAMIC = {"importlib", "import_module", "__import__", "exec", "eval", "runpy"}
+_PROSE = re.compile(r".*\.md|LICENSE[^/]*|README[^/]*")
 _OF_CONFIGS = ("stage_specs", "config_models")
 """Of a System: what they say reaches products through the configs alone, and these count themselves."""
-_BOOKKEEPING = re.compile(
-    r"__(module|doc|qualname|dict|weakref|firstlineno|static_attributes|slots|parameters|orig_bases|type_params"
-    r"|abstractmethods|annotations|annotate|annotate_func|annotations_cache|conditional_annotations)__|_abc_impl"
-)
-"""What every class body leaves in its class."""
+_SPECIAL = ("__init__", "__new__", "__getattr__", "__getattribute__", "__setattr__")
+"""What Python itself calls of a System."""
+_PATH_INTO = re.compile(r"(?:^|(?<=[\s'\"]))(src|dataset)/[\w./-]+")
+
+Digests = dict[str, str]
+"""Dotted name of a definition, or path of a recipe's file, with its digest."""
 
 
-def recipe_digests(files: Mapping[str, str]) -> dict[str, str]:
-    """sha256 of the recipe's own files that count; run.py, which only says what to run, prose and licences do not.
+@dataclass(frozen=True)
+class _Definition:
+    """What is known of a piece of code, whichever stage uses it."""
 
-    Where code of src/ and dataset/ imports the other folder, what it imports is listed under the folder, too, as
-    `dataset imports src/text.py`.
-
-    Args:
-        files: {path: text}, as they travel in a run config.
-    """
-    code = {path: text for path, text in files.items() if not _IDLE.fullmatch(path)}
-    digests = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in code.items()}
-    pairs = {(_folder(path), other) for path, text in code.items() for other in _imports(path, text)}
-    further = {
-        f"{folder} imports {path}": digest
-        for folder, other in sorted(pairs)
-        for path, digest in digests.items()
-        if _folder(path) == other
-    }
-    return digests | further
+    digest: str
+    used: tuple[str, ...]
+    imported: Mapping[str, str]
+    texts: tuple[str, ...]
+    is_dynamic: bool
 
 
-def code_of(system: type[System], stage: str, settings: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, str]:
-    """`system`, and `file:<path>` for each file that counts for a stage.
+class Code:
+    """The code of one recipe and of espnet3.
 
     Args:
-        system: the System class of the recipe.
-        stage: name of the stage.
-        settings: what its fingerprint covers of the configs.
-        files: as `recipe_digests` gives them.
+        recipe_dir: the folder of the recipe's run.py, src/ and dataset/.
+        files: the recipe's own files and the dataset modules of others, as they travel in a run config.
     """
-    is_own = _changes_stage(system, stage)
-    folders = set(_named_folders(settings))
-    if is_own:
-        folders |= {"src", *(_top(cls) for cls in _own_classes(system))}
-    if _reads_data(spec_of(system, stage)):
-        folders.update(_DATA)
-    code = {f"file:{path}": digest for path, digest in files.items() if _folder(path) in folders}
-    return {**code, "system": system_name(system if is_own else _library_class(system))}
+
+    def __init__(self, recipe_dir: Path, files: Mapping[str, str]) -> None:
+        self._sources = Sources(source_roots(recipe_dir))
+        self._files = {path: text for path, text in files.items() if not _PROSE.fullmatch(PurePosixPath(path).name)}
+        self._known: dict[int, _Definition] = {}
+
+    def of_stage(
+        self, system: type[System], stage: str, settings: Mapping[str, Any], targets: Iterable[str] = ()
+    ) -> Digests:
+        """Digests of all definitions that a stage uses.
+
+        Args:
+            system: the System class of the recipe.
+            stage: name of the stage.
+            settings: those that the stage reads, by dotted key.
+            targets: what else it builds, by dotted name.
+        """
+        walk = _Walk(self._sources, self._files, self._known, system)
+        walk.members((*_SPECIAL, stage))
+        for text in (*_texts(settings), *targets):
+            walk.text(text)
+        spec = spec_of(system, stage)
+        for module in {"dataset", *_dataset_modules(settings)} if spec.reads_data else ():
+            for export in spec.exports:
+                walk.dotted(f"{module}.{export}")
+        return dict(sorted(walk.digests.items()))
 
 
-def _folder(path: str) -> str:
-    return re.split("[/ ]", path, maxsplit=1)[0]
+class _Walk:
+    """One walk over the definitions that some names lead to."""
+
+    def __init__(
+        self, sources: Sources, files: Mapping[str, str], known: dict[int, _Definition], system: type[System]
+    ) -> None:
+        self.digests: Digests = {}
+        self._sources = sources
+        self._files = files
+        self._known = known
+        self._bases = {system_name(cls): cls for cls in system.__mro__ if cls is not object}
+        self._seen: set[tuple[str, str]] = set()
+
+    def text(self, text: str) -> None:
+        """What a setting names: a dotted name of ours, or a path into the recipe's code."""
+        if NAME.fullmatch(text):
+            self.dotted(text)
+        for match in _PATH_INTO.finditer(text):
+            self._files_below(f"{match[1]}/")
+
+    def dotted(self, name: str) -> None:
+        """What a dotted name of ours stands for; any other is passed over."""
+        if not self._sources.owns(name) or _is_plumbing(name):
+            return
+        try:
+            module, rest = self._sources.longest_module(name)
+            if rest:
+                self._definition(module, rest[0])
+            else:
+                self._import_time(module)
+        except (UnknownNameError, SyntaxError):
+            return  # the checks of the config say so
+
+    def members(self, names: Iterable[str]) -> None:
+        """Members of the System's class, and what of itself they use, wherever in its bases they are defined."""
+        for name in names:
+            for dotted, cls in self._bases.items():
+                if name in vars(cls) and name not in _OF_CONFIGS and (name, dotted) not in self._seen:
+                    self._seen.add((name, dotted))
+                    self._member(dotted, cls, name)
+
+    def _member(self, dotted: str, cls: type, name: str) -> None:
+        module = self._sources.module(dotted.rpartition(".")[0]) if self._sources.owns(dotted) else None
+        node = module and module.names.get(cls.__name__)
+        if module is None or not isinstance(node, ast.ClassDef):
+            self.digests[dotted] = ""  # its name is all that is known of it
+            return
+        if _top(dotted) in OWN:  # a class of the recipe may use the rest of it in ways that no name tells
+            self._recipe_files(module)
+        members = _members(node, name)
+        self.digests[f"{dotted}.{name}"] = _hash("".join(self._look_at(member, module).digest for member in members))
+        for member in members:
+            self._follow(module, member)
+            self.members(_own_attributes(member))
+
+    def _look_at(self, node: ast.AST, module: Module) -> _Definition:
+        if id(node) not in self._known:  # the trees live as long as their modules, which the sources keep
+            self._known[id(node)] = _Definition(
+                digest=syntax_digest(node),
+                used=tuple(names_used(node)),
+                imported=names_imported(node, module),
+                texts=tuple(names_in_texts(node)),
+                is_dynamic=_is_dynamic(node),
+            )
+        return self._known[id(node)]
+
+    def _definition(self, module: Module, name: str) -> None:
+        if (module.name, name) in self._seen or _is_plumbing(module.name) or f"{module.name}.{name}" in self._bases:
+            return  # of the System, only the members count that the stage uses
+        self._seen.add((module.name, name))
+        self._import_time(module)
+        node = module.names.get(name)
+        if node is None:
+            self._elsewhere(module, name)
+        elif isinstance(node, ast.ImportFrom):
+            self.dotted(f"{module.absolute(node)}.{_original(node, name)}")
+        elif not isinstance(node, ast.Import):
+            self.digests[f"{module.name}.{name}"] = self._look_at(node, module).digest
+            self._follow(module, node)
+
+    def _elsewhere(self, module: Module, name: str) -> None:
+        """A name that the module's top level does not bind: a submodule, or of a star import."""
+        if below := self._sources.module(f"{module.name}.{name}"):
+            self._import_time(below)
+            return
+        for key, statement in module.names.items():
+            if key.startswith("*") and isinstance(statement, ast.ImportFrom):
+                self.dotted(f"{module.absolute(statement)}.{name}")
+
+    def _follow(self, module: Module, node: ast.AST) -> None:
+        """Go on with every name that a definition uses."""
+        bindings, known = module.names, self._look_at(node, module)
+        for used in known.used:
+            head, _, rest = used.partition(".")
+            bound = bindings.get(head)
+            if head in known.imported:
+                self._through_import(known.imported[head], rest)
+            elif isinstance(bound, ast.Import):
+                self.dotted(f"{_original(bound, head)}.{rest}".rstrip("."))
+            elif isinstance(bound, ast.ImportFrom):
+                self._through_import(f"{module.absolute(bound)}.{_original(bound, head)}", rest)
+            elif bound is not None:
+                self._definition(module, head)
+        for name in (*known.imported.values(), *known.texts):
+            self.dotted(name)
+        if known.is_dynamic and _top(module.name) in OWN:
+            self._recipe_files(module)
+
+    def _through_import(self, name: str, rest: str) -> None:
+        """A name that was imported, which may be a module of which an attribute is used."""
+        is_module = self._sources.owns(name) and self._sources.module(name) is not None
+        self.dotted(f"{name}.{rest}" if is_module and rest else name)
+
+    def _import_time(self, module: Module) -> None:
+        """What runs when a module is imported, for whoever imports anything of it."""
+        if (module.name, "") in self._seen or _is_plumbing(module.name):
+            return
+        self._seen.add((module.name, ""))
+        statements = [node for node in module.body if is_import_time(node)]
+        if statements:
+            self.digests[module.name] = _hash("".join(self._look_at(node, module).digest for node in statements))
+        for node in statements:
+            self._follow(module, node)
+        for imported in [module.name.rpartition(".")[0], *_imported_modules(module)]:
+            if imported and self._sources.owns(imported) and (other := self._sources.module(imported)):
+                self._import_time(other)
+        if _top(module.name) in OWN and module.name != "run":
+            self._data_beside(module)
+
+    def _data_beside(self, module: Module) -> None:
+        """What lies beside a recipe's code and is no code: it may be read."""
+        folder = PurePosixPath(*module.name.split("."))
+        folder = folder if module.is_package else folder.parent
+        for path in self._files:
+            if PurePosixPath(path).parent == folder and not path.endswith(".py"):
+                self.digests[path] = _digest_of_file(path, self._files[path])
+
+    def _recipe_files(self, module: Module) -> None:
+        """All code of the recipe that a module belongs to: its folder; for run.py, src/."""
+        parts = module.name.split(".")
+        self._files_below({"run": "src/", "egs3": "/".join([*parts[:4], ""])}.get(parts[0], f"{parts[0]}/"))
+
+    def _files_below(self, folder: str) -> None:
+        for path, text in self._files.items():
+            if path.startswith(folder):
+                self.digests[path] = _digest_of_file(path, text)
 
 
-def _imports(path: str, text: str) -> Iterator[str]:
+@lru_cache(maxsize=1024)
+def _digest_of_file(path: str, text: str) -> str:
     if path.endswith(".py"):
-        yield from (other for other, mark in _IMPORTED.items() if other != _folder(path) and mark.search(text))
+        with suppress(SyntaxError):
+            return syntax_digest(ast.parse(text))
+    return _hash(text)
 
 
-def _named_folders(settings: Mapping[str, Any]) -> Iterator[str]:
-    texts = json.dumps(list(settings.values()), ensure_ascii=False, default=str)
-    yield from (folder for folder, named in _NAMED.items() if named.search(texts))
+def _original(node: ast.Import | ast.ImportFrom, name: str) -> str:
+    """What an import calls by `name`; of `import a.b`, the name a stands for a."""
+    for alias in node.names:
+        if alias.asname == name or (alias.asname is None and alias.name == name):
+            return alias.name
+    return name
 
 
-def _reads_data(spec: StageSpec) -> bool:
-    """Whether the stage depends on datasets; a whole slot has some, too."""
-    return any(part.split(".")[1:2] in ([], ["dataset"]) for part in spec.reads)
+def _dataset_modules(settings: Mapping[str, Any]) -> set[str]:
+    """The dataset modules that settings, by dotted key, name beside the recipe's own."""
+    named = [value for key, value in settings.items() if key.endswith(".data_src")]
+    values = [each for value in named for each in (value if isinstance(value, list) else [value])]
+    return {dataset_module(value) for value in values if isinstance(value, str)}
 
 
-def _changes_stage(system: type[System], stage: str) -> bool:
-    """Whether the recipe's own classes change a stage, or may: they define it, or what their base has for all."""
-    base = _library_class(system)
-    names = {name for cls in _own_classes(system) for name in vars(cls) if not _BOOKKEEPING.fullmatch(name)}
-    for_all = {name for name in names if name.startswith("__") or hasattr(base, name)}
-    return stage in names or bool(for_all - {*_OF_CONFIGS, *base.stage_specs})
+def _texts(settings: Mapping[str, Any]) -> Iterator[str]:
+    for value in settings.values():
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, str):
+                yield each
 
 
-def _own_classes(system: type[System]) -> list[type]:
-    return [cls for cls in system.__mro__ if _is_own(cls)]
+def _members(node: ast.ClassDef, name: str) -> list[ast.stmt]:
+    """The statements of a class body that define `name`; a property's setter is one more."""
+    functions = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == name]
+    targets = {
+        each: each.targets if isinstance(each, ast.Assign) else [each.target]
+        for each in node.body
+        if isinstance(each, ast.Assign | ast.AnnAssign)
+    }
+    assigned = [
+        each
+        for each, found in targets.items()
+        if any(isinstance(target, ast.Name) and target.id == name for target in found)
+    ]
+    return [*functions, *assigned]
 
 
-def _library_class(system: type[System]) -> type[Any]:
-    return next(cls for cls in system.__mro__ if not _is_own(cls))
+def _own_attributes(node: ast.AST) -> list[str]:
+    """`x` of each `self.x`, `cls.x`, `super().x` and `type(self).x`."""
+    found = []
+    for each in ast.walk(node):
+        if isinstance(each, ast.Attribute):
+            value = each.value
+            called = isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id
+            if (isinstance(value, ast.Name) and value.id in ("self", "cls")) or called in ("super", "type"):
+                found.append(each.attr)
+    return list(dict.fromkeys(found))
 
 
-def _is_own(cls: type) -> bool:
-    """Whether a class is the recipe's: of src/, of dataset/, or of run.py, whichever way that was run."""
-    return _top(cls) in {"src", "dataset", "run", "__main__"} or cls.__module__.startswith("_recipe_")
+def _imported_modules(module: Module) -> Iterator[str]:
+    for node in module.body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield module.absolute(node)
 
 
-def _top(cls: type) -> str:
-    return cls.__module__.partition(".")[0]
+def _is_dynamic(node: ast.AST) -> bool:
+    names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    names |= {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+    return bool(names & _DYNAMIC)
+
+
+def _is_plumbing(name: str) -> bool:
+    return name.startswith("espnet3.") and name.split(".")[1] in PLUMBING
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -1,71 +1,146 @@
-"""The files that a part of a config names, as hashes: what a result depends on beside the settings themselves.
+"""What is in files and folders, as sha256 digests that are remembered, so that a plan seldom reads a file anew.
 
-`infer` puts them into its fingerprint, so that another model, language model or manifest under the same path counts as
-another; `done` does so for what create_dataset reads. Plain strings are looked at: a string that is the path of a file
-names it; to `infer`, one that is the path of an experiment's folder names its config and weights.
+`fingerprint` asks for the contents of what a stage reads, `done` for those of what it wrote. The digest of a large file
+is remembered by its path within the volume, inode, size, and times in ns, never by device number, which differs from
+mount to mount: whoever wrote a file, in whatever pod, leaves its digest for all others. Small files are simply read.
+Which files count is said elsewhere.
 """
 
+import hashlib
+import json
+import os
 import stat
 from collections.abc import Iterator
-from functools import lru_cache
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from espnet3.runtime.files import sha256
+from espnet3.runtime.leases import is_lease_file
+from espnet3.runtime.temporaries import TEMPORARY, temporary_path
 
-WEIGHTS = ("config.yaml", "*.safetensors", "*.onnx", "inference.yaml")
-"""What counts of a folder."""
-LARGEST_HASHED = 64 * 2**20
-
-
-def named_files(node: Any, folder: Path) -> dict[str, str]:
-    """sha256 by path of the files that the strings in `node` name, relative to the working directory or to `folder`."""
-    files = {file for text in strings(node) for path in (Path(text), folder / text) for file in _files(path)}
-    return {str(file): sha256(file) for file in sorted(files)}
-
-
-def named_contents(node: Any) -> dict[str, str]:
-    """What is in the regular files that strings in `node` name, by the string; folders are not looked into.
-
-    A plan asks for it, which should take no second: of a file of more than `LARGEST_HASHED` bytes, its size and the
-    time of its last change stand for what is in it.
-    """
-    found = {text: _content(Path(text)) for text in strings(node)}
-    return {text: content for text, content in found.items() if content is not None}
+REMEMBERED_FROM = 2**20
+"""Bytes from which on reading a file takes longer than looking its digest up."""
+FOLDER = ".digests"
+"""In the working directory, which is the recipe's folder on the workspace volume."""
+VERIFY = "ESPNET3_VERIFY"
+"""Environment variable: where it is set to 1, nothing that is remembered counts."""
+MODEL_CONFIG = "config.yaml"
+MODEL_FILES = (MODEL_CONFIG, "inference.yaml", "*.safetensors", "*.onnx", "files/**/*")
+"""What counts of a folder that holds a trained model."""
 
 
-def _content(path: Path) -> str | None:
+@dataclass(frozen=True)
+class Content:
+    """What is in a file or a folder."""
+
+    digest: str
+    """sha256, in hexadecimal."""
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True)
+class _Signature:
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+def content_of(path: Path) -> Content | None:
+    """What is in the file at `path`; None where there is none, or it cannot be read."""
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        if status.st_size > LARGEST_HASHED:
-            return f"{status.st_size} bytes of {status.st_mtime_ns}"
-        return _hash(path.absolute(), status.st_size, status.st_mtime_ns)
-    except OSError:  # it is not there, may not be read, or the text is too long for a path
+        return _content_of_file(path, status) if stat.S_ISREG(status.st_mode) else None
+    except (OSError, ValueError):  # too long for a path, a null byte
         return None
 
 
-@lru_cache(maxsize=1000)
-def _hash(path: Path, _size: int, _changed: int) -> str:
-    return sha256(path)
+def content_of_tree(path: Path) -> Content | None:
+    """What is in all files below a folder, or in a file, whatever its size; None where there is none."""
+    if not path.is_dir():
+        return content_of(path)
+    return _combined(path, sorted(_files_below(path)))
 
 
-def strings(node: Any) -> Iterator[str]:
-    """Those of plain config values that could be a path."""
-    if isinstance(node, dict):
-        node = list(node.values())
-    if isinstance(node, list):
-        for child in node:
-            yield from strings(child)
-    elif isinstance(node, str) and node and "\0" not in node and len(node) < 4096:
-        yield node
+def is_model(folder: Path) -> bool:
+    """Whether a folder holds a trained model: of such a one, only the model counts."""
+    return (folder / MODEL_CONFIG).is_file() and next(folder.glob("*.safetensors"), None) is not None
 
 
-def _files(path: Path) -> list[Path]:
+def model_files(folder: Path) -> list[Path]:
+    """The files of a trained model, sorted."""
+    return sorted({file for pattern in MODEL_FILES for file in folder.glob(pattern) if file.is_file()})
+
+
+def must_verify() -> bool:
+    """Whether everything is to be read anew."""
+    return os.environ.get(VERIFY, "") not in ("", "0")
+
+
+def _content_of_file(path: Path, status: os.stat_result) -> Content:
+    if status.st_size < REMEMBERED_FROM:
+        return Content(sha256(path), status.st_size)
+    signature = _Signature(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    digest = None if must_verify() else _remembered(path, signature)
+    if digest is None:
+        digest = sha256(path)
+        _remember(path, signature, digest)
+    return Content(digest, status.st_size)
+
+
+def _combined(folder: Path, files: list[Path]) -> Content | None:
+    contents = {file.relative_to(folder).as_posix(): content_of(file) for file in files if file.is_file()}
+    found = {name: content for name, content in contents.items() if content is not None}
+    if not found:
+        return None
+    digests = {name: content.digest for name, content in found.items()}
+    return Content(_hash(json.dumps(digests, sort_keys=True)), sum(content.size for content in found.values()))
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Regular files, without leases, temporary files and what Python compiled."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__" and not TEMPORARY.fullmatch(name)]
+        for name in names:
+            path = Path(place, name)
+            if not is_lease_file(path) and not TEMPORARY.fullmatch(name):
+                yield path
+
+
+def _remembered(path: Path, signature: _Signature) -> str | None:
     try:
-        if path.is_dir():
-            return [file for pattern in WEIGHTS for file in path.glob(pattern)]
-        return [path] if path.is_file() else []
-    except OSError:  # a text that is too long for a path
-        return []
+        note = json.loads(_note(path).read_text(encoding="utf-8"))
+        same = note["path"] == _within(path) and _Signature(**note["signature"]) == signature
+        return str(note["sha256"]) if same else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _remember(path: Path, signature: _Signature, digest: str) -> None:
+    """Leave the digest for others; where that cannot be done, they read the file themselves."""
+    note = _note(path)
+    temporary = temporary_path(note)
+    try:
+        note.parent.mkdir(exist_ok=True)
+        content = {"path": _within(path), "signature": asdict(signature), "sha256": digest}
+        temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
+        temporary.replace(note)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _note(path: Path) -> Path:
+    return Path(FOLDER, f"{_hash(_within(path))[:32]}.json")
+
+
+def _within(path: Path) -> str:
+    """The path within the volume: relative to the working directory where it lies below."""
+    absolute = path.absolute()
+    return (absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute).as_posix()
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()

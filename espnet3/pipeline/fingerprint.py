@@ -1,39 +1,28 @@
-"""Fingerprints: what a stage's products depend on, as one hash.
+"""What a stage's products depend on, and one hash of it, the fingerprint.
 
-A fingerprint covers the parts of the config that a stage reads, what is in the files that they name where the stage
-asks for that (`StageSpec.files`), the recipe's own code as far as the stage depends on it, the fingerprints of the
-stages before it, the System class and the package version. `done` decides with them what need not run again; the stages
-ask for the one that they run under (`stage_fingerprint`) so as never to mix products of two. Settings that change no
-byte of the products are left out.
-
-Of the recipe's own code (`code`), a stage depends on
-
-- dataset/ and other recipes' dataset modules where it reads data (`dataset` is among the parts of the config that it
-  depends on), or where its settings name something in them;
-- src/, as a whole because its modules import each other, where its settings name something in it (`src.model.Net`), or
-  where the System's class comes from src/ and changes the stage: it overrides the stage's method or anything else that
-  its base has and that is not a stage, such as `__init__` or `exp_dir`. A further stage changes no other one;
-- what one of the two imports of the other.
-
-What a class does without being named in one of these ways, such as patching the library when it is imported, no
-fingerprint sees.
+`FingerprintInputs` are the settings that a stage reads, the contents of the files that these name or that its spec
+lists, and the code that it runs (`code`). A setting that is the path of a file counts by what is in the file: a moved
+one with equal contents is equal. Settings that change no byte of the products are left out. `done` compares them with
+those of the last run; a running stage asks for its own (`stage_inputs`), so as never to mix products of two.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
 
 from omegaconf import DictConfig, OmegaConf
 
 from espnet3.config.slot_names import SLOTS
-from espnet3.pipeline.code import code_of
-from espnet3.pipeline.spec import StageSpec, System, spec_of
-from espnet3.runtime.versions import package_version
+from espnet3.pipeline.code import Code, Digests
+from espnet3.pipeline.contents import MODEL_CONFIG, content_of, content_of_tree, is_model, model_files
+from espnet3.pipeline.paths import Slots, expand, find, found_by
+from espnet3.pipeline.spec import StageSpec, System, slots_of, spec_of
 
 COSMETIC = (
     "num_workers",
@@ -45,19 +34,68 @@ COSMETIC = (
     "trainer.resume",
 )
 """Keys, relative to a slot, on which no product's bytes depend."""
+Settings = dict[str, Any]
+"""Values by dotted key."""
 
-Slots = Mapping[str, DictConfig | None]
-Covered = dict[str, Any]
-"""What a fingerprint covers: dotted config keys, `file:<path>`, `after:<stage>`, `system`, `package`; with values."""
+
+@dataclass(frozen=True)
+class FileInput:
+    """A file or folder that a stage reads, with what is in it."""
+
+    path: str
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True)
+class FingerprintInputs:
+    """What the products of a stage depend on."""
+
+    settings: Settings = field(default_factory=dict)
+    contents: Mapping[str, FileInput] = field(default_factory=dict)
+    """By the setting that names the file, or by the template of the stage's spec."""
+    code: Digests = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of all of it; where files lie does not count."""
+        digests = {role: each.digest for role, each in self.contents.items()}
+        return fingerprint_of({"settings": self.settings, "contents": digests, "code": self.code})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as a record keeps them."""
+        return {
+            "settings": self.settings,
+            "contents": {role: asdict(each) for role, each in self.contents.items()},
+            "code": self.code,
+        }
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Self:
+        """Back from `to_json`.
+
+        Raises:
+            TypeError: it is something else.
+            KeyError: something is missing.
+        """
+        contents = {role: FileInput(**each) for role, each in plain["contents"].items()}
+        return cls(dict(plain["settings"]), contents, dict(plain["code"]))
 
 
 @dataclass(frozen=True)
 class StageRun:
     """What the running stage runs under."""
 
-    fingerprint: str
-    covered: Covered
+    inputs: FingerprintInputs = field(default_factory=FingerprintInputs)
+    """As they were when it was decided that the stage runs."""
     forced: bool = False
+    now: Callable[[], FingerprintInputs] | None = None
+    """The inputs as they are at that moment: a stage may make one of them itself (`StageSpec.can_make`)."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the inputs."""
+        return self.inputs.fingerprint
 
 
 _running: ContextVar[StageRun | None] = ContextVar("stage_run", default=None)
@@ -73,16 +111,15 @@ def running(run: StageRun) -> Iterator[None]:
         _running.reset(before)
 
 
+def current_run() -> StageRun | None:
+    """What the running stage runs under; None where a System is used by hand."""
+    return _running.get()
+
+
 def current_fingerprint() -> str | None:
     """The fingerprint of the running stage; None where a System is used by hand."""
     run = _running.get()
     return run.fingerprint if run else None
-
-
-def current_covered() -> Covered | None:
-    """What the running stage's fingerprint covers; None where a System is used by hand."""
-    run = _running.get()
-    return run.covered if run else None
 
 
 def forced() -> bool:
@@ -91,99 +128,149 @@ def forced() -> bool:
     return run is not None and run.forced
 
 
-def stage_fingerprint(config: DictConfig | Mapping[str, Any]) -> str:
-    """The running stage's fingerprint, or, where a System is used by hand, one over its own config."""
-    return current_fingerprint() or fingerprint_of(stage_covered(config))
+def stage_inputs(config: DictConfig | Mapping[str, Any], without: Sequence[str] = ()) -> FingerprintInputs:
+    """What the running stage depends on now; where a System is used by hand, its config and the files that it names.
+
+    Args:
+        config: the stage's slot.
+        without: keys of the slot that say where products are, and not what they are.
+    """
+    run = _running.get()
+    if run is None:
+        return config_inputs(config, without)
+    return run.now() if run.now else run.inputs
 
 
-def stage_covered(config: DictConfig | Mapping[str, Any]) -> Covered:
-    """What `stage_fingerprint(config)` covers, to tell a user what differs (`differences`)."""
-    covered = current_covered()
-    return covered if covered is not None else _leaves(_without(_plain(config), COSMETIC))
+def config_inputs(config: DictConfig | Mapping[str, Any], without: Sequence[str] = ()) -> FingerprintInputs:
+    """A config and what is in the files that it names; `without` as in `stage_inputs`."""
+    return _with_contents(_leaves(_without(plain_of(config), (*COSMETIC, *without))), StageSpec(), {}, None)
 
 
 def fingerprint_of(mapping: Mapping[str, Any] | DictConfig) -> str:
     """sha256 (hex) of a mapping of plain values, whatever the order of its keys."""
-    canonical = json.dumps(_plain(mapping), sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    canonical = json.dumps(plain_of(mapping), sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """One line for each entry that differs, such as `optimizer.lr: 0.002 → 0.001`."""
-    keys = [key for key in sorted({*old, *new}) if old.get(key, _ABSENT) != new.get(key, _ABSENT)]
-    return [_difference(key, old.get(key, _ABSENT), new.get(key, _ABSENT)) for key in keys]
-
-
-def cover(
-    system: type[System],
-    stages: Iterable[str],
-    slots: Slots,
-    files: Mapping[str, str],
-    contents: Mapping[str, Mapping[str, str]] | None = None,
-) -> dict[str, Covered]:
-    """What the fingerprint of each of `stages` covers.
+def inputs_of(system: System, stage: str, code: Code, earlier: FingerprintInputs | None = None) -> FingerprintInputs:
+    """What a stage depends on, now.
 
     Args:
-        system: the System class of the recipe.
-        stages: names of stages.
-        slots: the configs, resolved.
-        files: the recipe's own files, as `recipe_digests` gives them.
-        contents: for a stage that asks for it (`StageSpec.files`), what is in the files that its settings name.
+        system: with its configs, resolved.
+        stage: name of the stage.
+        code: the recipe's code.
+        earlier: what the stage depended on when it last ran: a file of then that is not there any more counts as
+            unchanged, because an archive may be removed when its corpus is built.
     """
-    plain = {slot: _plain(config) for slot, config in slots.items() if config is not None}
-
-    @cache
-    def covered_by(stage: str) -> Covered:
-        spec = spec_of(system, stage)
-        settings = _covered_config(spec, plain)
-        after = {f"after:{earlier}": fingerprint_of(covered_by(earlier)) for earlier in spec.after}
-        code = code_of(system, stage, settings, files)
-        named = {f"file:{path}": content for path, content in (contents or {}).get(stage, {}).items()}
-        # As a done record gives it back: a value that JSON lacks must not differ from itself.
-        return dict(
-            json.loads(json.dumps({**settings, **code, **named, "package": package_version(), **after}, default=str))
-        )
-
-    return {stage: covered_by(stage) for stage in stages}
+    spec, slots = spec_of(system, stage), slots_of(system)
+    settings = _settings_of(spec, slots)
+    inputs = _with_contents(settings, spec, slots, earlier)
+    digests = code.of_stage(type(system), stage, settings, _targets_of_models(inputs.contents))
+    # As a record gives it back: a value that JSON lacks must not differ from itself.
+    return FingerprintInputs(json.loads(json.dumps(inputs.settings, default=str)), inputs.contents, digests)
 
 
-def _covered_config(spec: StageSpec, plain: dict[str, Any]) -> Covered:
-    plain = {slot: config for slot, config in plain.items() if _is_read(spec, slot)}
+def _targets_of_models(contents: Mapping[str, FileInput]) -> Iterator[str]:
+    """What the configs of trained models name: a stage that reads a model builds it."""
+    for each in contents.values():
+        if Path(each.path).name == MODEL_CONFIG:
+            with suppress(OSError, UnicodeDecodeError):
+                yield from re.findall(r"_target_:\s*['\"]?([\w.]+)", Path(each.path).read_text(encoding="utf-8"))
+
+
+def _settings_of(spec: StageSpec, slots: Slots) -> Settings:
+    read = {part.partition(".")[0] for part in spec.reads}
+    plain = {slot: plain_of(config) for slot, config in slots.items() if config is not None and slot in read}
     plain = _without(plain, [*(f"{slot}.{key}" for slot in plain for key in COSMETIC), *spec.ignores])
     return {key: value for part in spec.reads for key, value in _select(plain, part).items()}
 
 
-def _is_read(spec: StageSpec, slot: str) -> bool:
-    return any(part.partition(".")[0] == slot for part in spec.reads)
+def _with_contents(
+    settings: Settings, spec: StageSpec, slots: Slots, earlier: FingerprintInputs | None
+) -> FingerprintInputs:
+    """Put contents in the place of the settings that name files, and add those of the stage's inputs."""
+    own = _own_places(spec, slots)
+    experiments = [Path(value) for key, value in settings.items() if key.endswith("exp_dir") and isinstance(value, str)]
+    contents: dict[str, FileInput] = {}
+    for key, text in _names_of_files(settings):
+        places = [path for path in (Path(text), *(folder / text for folder in experiments)) if not _is_own(path, own)]
+        contents |= next(filter(None, (_contents_at(key, path) for path in places)), {})
+    named = {each.path for each in contents.values()}
+    for template in spec.inputs:
+        for role, path in found_by(template, slots):
+            content = content_of_tree(path) if path.is_file() or "*" in template else None
+            if content is not None and str(path) not in named:
+                contents[role] = FileInput(str(path), content.digest, content.size)
+    contents |= _gone(contents, earlier, settings)
+    return FingerprintInputs(_without_files(settings, contents), contents)
 
 
-def _select(plain: Any, part: str) -> Covered:
+def _names_of_files(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Texts that may be a path, by key; of a list, each entry by its place. A bare word is a setting, not a file."""
+    for key, value in settings.items():
+        entries = enumerate(value) if isinstance(value, list) else [(None, value)]
+        for place, text in entries:
+            if isinstance(text, str) and "\0" not in text and (re.search(r"[./]", text) or key.endswith("_dir")):
+                yield (key if place is None else f"{key}.{place}"), text
+
+
+def _own_places(spec: StageSpec, slots: Slots) -> list[Path]:
+    """Where the stage itself writes; what is there is no input."""
+    log_dir = (f"{{{spec.log_dir}}}",) if spec.log_dir else ()
+    return [path.absolute() for path in expand((*spec.outputs, *spec.folders, *log_dir), slots)]
+
+
+def _is_own(path: Path, own: Sequence[Path]) -> bool:
+    return path.absolute() in own
+
+
+def _contents_at(key: str, path: Path) -> dict[str, FileInput]:
+    """What is at `path`, which a setting names: a file, or each file of a trained model; other folders do not count."""
+    if is_model(path):
+        return {f"{key}/{file.relative_to(path)}": found for file in model_files(path) if (found := _file_input(file))}
+    found = _file_input(path)
+    return {key: found} if found else {}
+
+
+def _file_input(path: Path) -> FileInput | None:
+    content = content_of(path)
+    return FileInput(str(path), content.digest, content.size) if content else None
+
+
+def _gone(
+    found: Mapping[str, FileInput], earlier: FingerprintInputs | None, settings: Settings
+) -> dict[str, FileInput]:
+    """Files of the last run that are still named but not there any more."""
+    named = dict(_names_of_files(settings))
+    before = earlier.contents if earlier else {}
+    return {
+        key: each
+        for key, each in before.items()
+        if key not in found and key in named and Path(each.path).name == Path(named[key]).name
+    }
+
+
+def _without_files(settings: Settings, contents: Mapping[str, FileInput]) -> Settings:
+    named = {role.partition("/")[0] for role in contents}
+    kept: Settings = {}
+    for key, value in settings.items():
+        if isinstance(value, list) and any(f"{key}.{place}" in named for place in range(len(value))):
+            kept |= {f"{key}.{place}": each for place, each in enumerate(value) if f"{key}.{place}" not in named}
+        elif key not in named:
+            kept[key] = value
+    return kept
+
+
+def _select(plain: Any, part: str) -> Settings:
     """The leaves of a dotted part; with `*`, the set of values that it stands for."""
     if "*" in part:
         values = {json.dumps(value, sort_keys=True) for value in find(plain, part.split(".")) if value is not None}
-        return {part: sorted(values)}
+        return {part: [json.loads(value) for value in sorted(values)]}
     found = find(plain, part.split("."))
     return _leaves(found[0], part) if found else {}
 
 
-def parts_of(slots: Slots, parts: Iterable[str]) -> list[Any]:
-    """The values, made plain, of dotted parts of slots; those that are not there are left out."""
-    plain = {slot: _plain(config) for slot, config in slots.items() if config is not None}
-    return [value for part in parts for value in find(plain, part.split("."))]
-
-
-def find(node: Any, path: list[str]) -> list[Any]:
-    """The values at a dotted path, of which `*` stands for every entry of a list or mapping."""
-    if not path:
-        return [node]
-    head, rest = path[0], path[1:]
-    if head == "*":
-        entries = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-        return [value for entry in entries for value in find(entry, rest)]
-    return find(node[head], rest) if isinstance(node, dict) and head in node else []
-
-
-def _leaves(node: Any, key: str = "") -> Covered:
+def _leaves(node: Any, key: str = "") -> Settings:
     prefix = f"{key}." if key else ""
     if isinstance(node, dict):
         return {name: value for child in node for name, value in _leaves(node[child], f"{prefix}{child}").items()}
@@ -192,7 +279,7 @@ def _leaves(node: Any, key: str = "") -> Covered:
     return {} if node in ({}, []) else {key: node}
 
 
-def _without(node: dict[str, Any], keys: tuple[str, ...] | list[str]) -> dict[str, Any]:
+def _without(node: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     for key in keys:
         node = _dropped(node, key.split("."))
     return node
@@ -207,26 +294,14 @@ def _dropped(node: Any, path: list[str]) -> Any:
     return {**node, head: _dropped(node[head], rest)}
 
 
-def _plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+def plain_of(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a config as plain Python."""
     plain = OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else dict(config)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 
 
-_ABSENT: Any = object()
-
-
-def _difference(key: str, old: Any, new: Any) -> str:
-    if key.startswith("file:"):
-        change = "is new" if old is _ABSENT else "is gone" if new is _ABSENT else "changed"
-        return f"{key.removeprefix('file:')} {change}"
-    if key.startswith("after:"):
-        return f"{key.removeprefix('after:')} has other settings"
-    if key == "package":
-        return f"package {old} → {new}"
+def short_key(key: str) -> str:
+    """A dotted key without its slot."""
     slot, _, inside = key.partition(".")
-    return f"{inside if slot in SLOTS else key}: {_shown(old)} → {_shown(new)}"
-
-
-def _shown(value: Any) -> str:
-    return "(not set)" if value is _ABSENT else json.dumps(value, ensure_ascii=False, default=str)
+    return inside if slot in SLOTS else key

@@ -1,18 +1,18 @@
 """Where a stage's inputs and outputs are: the path templates of a `StageSpec`, filled in from the configs.
 
-`done`, `plan` and `preflight` ask here. A key that a config lacks makes no path: whether it should be there is a
-matter for the checks.
+`fingerprint`, `done`, `plan` and `preflight` ask here. A key that a config lacks makes no path: for whether it should
+be there, see the checks.
 """
 
+import glob
 import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from espnet3.pipeline.fingerprint import find
 from espnet3.pipeline.spec import StageSpec, System, slots_of
 
 Slots = Mapping[str, DictConfig | None]
@@ -20,9 +20,26 @@ _PLACE = re.compile(r"\{([^}]+)\}")
 
 
 def expand(templates: Iterable[str], slots: Slots) -> list[Path]:
-    """The paths that the templates stand for, without repetitions; a `*` makes one for each entry."""
+    """The paths that the templates stand for, without repetitions; a `*` in braces makes one for each entry."""
     paths = (path for template in templates for path in _expand(template, slots))
     return list(dict.fromkeys(paths))
+
+
+def found_by(template: str, slots: Slots) -> Iterator[tuple[str, Path]]:
+    """What there is of a template whose `*` outside of braces stands for any name: each path with a name for it.
+
+    The name tells the paths of a template apart and is the same wherever the folder lies. Where the template has no
+    such `*`, the path need not exist. One that ends with a slash stands for folders alone.
+    """
+    if "*" not in _PLACE.sub("", template):
+        for number, path in enumerate(expand([template], slots)):
+            yield f"{template} {number}", path
+        return
+    for pattern in _expand(template, slots, glob.escape):
+        for name in sorted(glob.glob(str(pattern))):  # noqa: PTH207  # the pattern may be absolute
+            path = Path(name)
+            if path.is_dir() or not template.endswith("/"):
+                yield f"{template} {path.parent.name}/{path.name}", path
 
 
 def record_path(spec: StageSpec, stage: str, slots: Slots) -> Path | None:
@@ -34,9 +51,10 @@ def record_path(spec: StageSpec, stage: str, slots: Slots) -> Path | None:
 
 
 def outputs_of(system: System) -> dict[str, list[Path]]:
-    """What each stage makes."""
+    """What each stage makes, and the folders that it works in."""
     slots = slots_of(system)
-    return {stage: expand(spec.outputs, slots) for stage, spec in system.stage_specs.items()}
+    specs = system.stage_specs.items()
+    return {stage: expand((*spec.folders, *map(fixed_part, spec.outputs)), slots) for stage, spec in specs}
 
 
 def makers(outputs: Mapping[str, list[Path]], wanted: Path) -> list[str]:
@@ -50,15 +68,35 @@ def makers(outputs: Mapping[str, list[Path]], wanted: Path) -> list[str]:
     return exact or [stage for stage, paths in outputs.items() if any(_holds(path, wanted) for path in paths)]
 
 
+def find(node: Any, path: list[str]) -> list[Any]:
+    """The values at a dotted path, of which `*` stands for every entry of a list or mapping."""
+    if not path:
+        return [node]
+    head, rest = path[0], path[1:]
+    if head == "*":
+        entries = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+        return [value for entry in entries for value in find(entry, rest)]
+    return find(node[head], rest) if isinstance(node, dict) and head in node else []
+
+
+def fixed_part(template: str) -> str:
+    """A template up to the folder before its first `*` outside of braces."""
+    parts = template.split("/")
+    return "/".join(itertools.takewhile(lambda part: "*" not in _PLACE.sub("", part), parts))
+
+
 def _holds(folder: Path, path: Path) -> bool:
     return path.absolute().is_relative_to(folder.absolute())
 
 
-def _expand(template: str, slots: Slots) -> list[Path]:
+def _expand(template: str, slots: Slots, escape: Any = str) -> list[Path]:
     parts = _PLACE.split(template)
     choices = [_values(part, slots) if place % 2 else [part] for place, part in enumerate(parts)]
     chosen = (combination for combination in itertools.product(*choices) if None not in combination)
-    return [Path("".join(str(part) for part in combination)) for combination in chosen]
+    return [
+        Path("".join(escape(str(part)) if place % 2 else str(part) for place, part in enumerate(combination)))
+        for combination in chosen
+    ]
 
 
 def _values(reference: str, slots: Slots) -> list[Any]:

@@ -8,8 +8,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from omegaconf import DictConfig
+
 from espnet3.config.findings import Finding
-from espnet3.pipeline.paths import expand, makers, outputs_of
+from espnet3.pipeline.paths import expand, fixed_part, makers, outputs_of
 from espnet3.pipeline.run import find_stage_problems, unknown_stage
 from espnet3.pipeline.spec import System, slots_of, spec_of
 
@@ -28,6 +30,17 @@ def check_needs(system_cls: type[System], stages: Sequence[str], files: Mapping[
     lacking = [(stage, slot) for stage in stages for slot in spec_of(system_cls, stage).slots if files[slot] is None]
     return [
         Finding(stage, f"needs {slot}: write conf/{slot.removesuffix('_config')}.yaml or give --{slot} FILE")
+        for stage, slot in lacking
+    ]
+
+
+def check_slots_given(
+    system_cls: type[System], stages: Sequence[str], slots: Mapping[str, DictConfig]
+) -> list[Finding]:
+    """Config slots that a stage needs and that a run config lacks."""
+    lacking = [(stage, slot) for stage in stages for slot in spec_of(system_cls, stage).slots if slot not in slots]
+    return [
+        Finding(stage, f"needs {slot}, which the run config lacks: write it again with that config")
         for stage, slot in lacking
     ]
 
@@ -52,7 +65,7 @@ def _check_inputs(
         return  # A stage that declares nothing may make anything.
     spec, slots = spec_of(system, stage), slots_of(system)
     own = expand(spec.can_make, slots)
-    for path in expand(spec.inputs, slots):
+    for path in expand(map(fixed_part, spec.inputs), slots):
         able = [maker for maker in makers(outputs, path) if maker != stage]
         if path in own or path.exists() or set(able) & set(earlier):
             continue

@@ -1,15 +1,17 @@
 """run_stages: calls a System's methods by name, in order, each with its own copies of the configs and its own log.
 
-A recipe's run.py (through `cli.main`), the container entrypoints and users' own scripts call it. It always runs
-what it is given: what is already done, `done` decides before. It knows no stage by name.
+Users' own scripts call it; it always runs what it is given. A recipe's run.py runs a plan with it (`run_plan`), a
+container entrypoint one decision (`run_decision`): these know what is done already, and leave a record. It knows no
+stage by name.
 """
 
 import copy
 import inspect
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,11 @@ from omegaconf import DictConfig, OmegaConf
 from espnet3.config.findings import nearest
 from espnet3.config.slot_names import SLOTS
 from espnet3.errors import ConfigError, Espnet3Error
-from espnet3.pipeline.done import remove_record
-from espnet3.pipeline.shard import current_shard
+from espnet3.pipeline.code import Code
+from espnet3.pipeline.done import recording
+from espnet3.pipeline.fingerprint import current_run, running
+from espnet3.pipeline.plan import Decision, Plan, decide
+from espnet3.pipeline.shard import Shard, current_shard, sharding
 from espnet3.pipeline.spec import System, spec_of
 from espnet3.runtime.logs import StageLog, logging_to, rank
 
@@ -42,6 +47,50 @@ def run_stages(system: System, stages_to_run: Sequence[str]) -> None:
     for stage, directory in zip(stages_to_run, directories, strict=True):
         with _own_configs(system):
             _run_stage(system, stage, directory)
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What came of a stage."""
+
+    stage: str
+    ran: bool
+    """Whether it ran; otherwise it was done already."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Results:
+    """What came of a run whose stages all ended well."""
+
+    system: System
+    stages: tuple[StageResult, ...]
+
+
+def run_plan(plan: Plan, code: Code, say: Callable[[str], None]) -> Results:
+    """Run the stages of a plan that are not done; `say` gets a line for each of the others.
+
+    A stage is decided anew where an earlier one has run: what came out may be what was there before.
+    """
+    results: list[StageResult] = []
+    for planned in plan.decisions:
+        decision = planned
+        if any(result.ran for result in results):
+            decision = decide(plan.system, code, planned.stage, planned.run.forced)
+        if decision.done:
+            say(f"{decision.stage}: already done; --force does it again")
+            results.append(StageResult(decision.stage, ran=False))
+        else:
+            start = time.monotonic()
+            run_decision(plan.system, decision)
+            results.append(StageResult(decision.stage, ran=True, seconds=time.monotonic() - start))
+    return Results(plan.system, tuple(results))
+
+
+def run_decision(system: System, decision: Decision, shard: Shard | None = None) -> None:
+    """Run a stage that is to run, or a shard of it, and leave its record."""
+    with running(decision.run), sharding(shard):
+        run_stages(system, [decision.stage])
 
 
 def find_stage_problems(system: System | type[System], stage: str) -> list[str]:
@@ -80,10 +129,8 @@ def _required_arguments(fn: Any, unbound: bool) -> list[str]:
 
 
 def _run_stage(system: System, stage: str, directory: Path) -> None:
-    with logging_to(_stage_log(system, stage, directory)):
+    with logging_to(_stage_log(system, stage, directory)), _recording(system, stage):
         log.info("START %s", stage)
-        if rank() == 0:
-            remove_record(system, stage)
         start = time.monotonic()
         try:
             fn = getattr(system, stage)
@@ -95,6 +142,14 @@ def _run_stage(system: System, stage: str, directory: Path) -> None:
             log.exception("FAILED %s after %.1f s", stage, time.monotonic() - start)
             raise
         log.info("DONE %s in %.1f s", stage, time.monotonic() - start)
+
+
+def _recording(system: System, stage: str) -> AbstractContextManager[None]:
+    """Of several ranks the first keeps the record; of several shards, the one that merges them."""
+    if rank() != 0:
+        return nullcontext()
+    shard = current_shard()
+    return recording(system, stage, current_run(), is_whole=shard is None or shard.is_merge)
 
 
 def _stage_log(system: System, stage: str, directory: Path) -> StageLog:

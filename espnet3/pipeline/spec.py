@@ -27,18 +27,26 @@ class StageSpec:
     """Dotted parts of slots that the products depend on; `*` stands for every entry of a list or mapping."""
     ignores: tuple[str, ...] = ()
     """Parts of `reads` that the products do not depend on."""
-    files: tuple[str, ...] = ()
-    """Parts of `reads` in which a text may be the path of a file; what is in it counts, too."""
+    exports: tuple[str, ...] = ("Dataset",)
+    """What a stage that reads data uses of dataset modules."""
     after: tuple[str, ...] = ()
     """Stages whose products this one uses."""
     inputs: tuple[str, ...] = ()
-    """Path templates such as `{training_config.data_dir}`: must exist, or be made by an earlier stage of the run."""
+    """Path templates such as `{training_config.data_dir}`: must exist, or be made by an earlier stage of the run. What
+    is in the files counts; a `*` outside of braces stands for any name."""
     can_make: tuple[str, ...] = ()
     """Those of `inputs` that the stage makes itself where no stage before it has."""
     outputs: tuple[str, ...] = ()
-    """Path templates of what must exist when the stage is done."""
+    """Path templates of the files and folders that the stage makes, and that must stay as it left them."""
+    folders: tuple[str, ...] = ()
+    """Path templates of folders in which the stage works; that they exist is all that is asked of them."""
     partial_outputs: tuple[str, ...] = ()
     """Path templates of where a stage that can be divided keeps what its shards have finished, until it is merged."""
+
+    @property
+    def reads_data(self) -> bool:
+        """Whether the stage depends on datasets; a whole slot has some, too."""
+        return any(part.split(".")[1:2] in ([], ["dataset"]) for part in self.reads)
 
 
 class System(Protocol):

@@ -5,11 +5,12 @@ dataset modules of other recipes that a config names by `data_src`. Speech and m
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.machinery import PathFinder
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from espnet3.config.data_sources import dataset_module
+from espnet3.config.data_sources import data_sources, dataset_module
 from espnet3.errors import ConfigError
 
 LARGEST_FILE = 64 * 1024
@@ -51,6 +52,18 @@ def read_dataset_modules(sources: Iterable[str], search: Iterable[Path]) -> dict
             )
         files |= _read(root, [root / package])
     return files
+
+
+def all_recipe_files(recipe_files: Mapping[str, str], recipe_dir: Path, configs: Iterable[Any]) -> dict[str, str]:
+    """A recipe's own files, and those of the dataset modules that its configs (plain values) name.
+
+    Raises:
+        ConfigError: a `data_src` names a recipe that is not there, or a Python file cannot travel.
+    """
+    sources = {source for config in configs for source in data_sources(config)}
+    # Unpacked code has egs3 in its own folder; of a recipe in egs3/<corpus>/<task>, it lies three levels up.
+    modules = read_dataset_modules(sources, (recipe_dir, *recipe_dir.parents[2:3]))
+    return dict(recipe_files) | modules
 
 
 def check_travelling_path(name: str) -> str:

@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,16 +35,21 @@ _names: dict[Path, str] = {}
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a recipe folder says: its stages, its System and its own code.
-
-    `name` is `<corpus>/<task>` as in egs3; `files` maps relative POSIX paths to text (run.py, src/, dataset/).
-    """
+    """What a recipe folder says: its stages, its System and its own code; `name` is `<corpus>/<task>` as in egs3."""
 
     name: str
     dir: Path
     stages: tuple[str, ...]
     system_cls: type[Any]
-    files: Mapping[str, str]
+
+    @cached_property
+    def files(self) -> Mapping[str, str]:
+        """Text of run.py, LICENSE*, src/ and dataset/ by relative POSIX path.
+
+        Raises:
+            ConfigError: a Python file is too large to travel, or is not UTF-8.
+        """
+        return read_recipe_files(self.dir)
 
     def activated(self) -> AbstractContextManager[None]:
         """While the block runs, `src` and `dataset` are this recipe's; blocks nest."""
@@ -66,7 +72,6 @@ def load_recipe(recipe_dir: Path | str) -> Recipe:
         dir=directory,
         stages=_stages(names.get("DEFAULT_STAGES"), run),
         system_cls=_system(names.get("SYSTEM_CLS"), run),
-        files=read_recipe_files(directory),
     )
 
 

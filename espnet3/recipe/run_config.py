@@ -19,7 +19,7 @@ import re
 import secrets
 import shutil
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,11 +28,10 @@ import yaml
 from omegaconf import DictConfig
 from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
 
-from espnet3.config.data_sources import data_sources
 from espnet3.config.findings import describe
 from espnet3.config.slots import as_plain, frozen_copy
 from espnet3.errors import ConfigError
-from espnet3.recipe.files import check_travelling_path, read_dataset_modules
+from espnet3.recipe.files import check_travelling_path
 from espnet3.recipe.recipe import Recipe
 from espnet3.runtime.files import write_bytes
 from espnet3.runtime.versions import system_name
@@ -141,22 +140,25 @@ class RunConfig(_Strict):
         return directory
 
 
-def build_run_config(recipe: Recipe, slots: Mapping[str, DictConfig | None]) -> RunConfig:
-    """The run config of a recipe with these resolved slots.
+def build_run_config(
+    recipe: Recipe, stages: Sequence[str], slots: Mapping[str, DictConfig], files: Mapping[str, str]
+) -> RunConfig:
+    """The run config of a recipe.
+
+    Args:
+        recipe: the recipe.
+        stages: those that the run is to have, in order.
+        slots: the configs, resolved.
+        files: all code that travels, by relative path.
 
     Raises:
-        ConfigError: a `data_src` names a recipe that is not there, or the whole is too large to travel.
+        ConfigError: the whole is too large to travel.
     """
-    plain = {slot: as_plain(config) for slot, config in slots.items() if config is not None}
-    sources = [source for config in plain.values() for source in data_sources(config)]
-    # Three levels up is where egs3 lies for a recipe in egs3/<corpus>/<task>.
-    modules = read_dataset_modules(sources, recipe.dir.parents[2:3])
-    texts = dict(sorted((dict(recipe.files) | modules).items()))
     run_config = RunConfig(
         system=system_name(recipe.system_cls),
-        stages=list(recipe.stages),
-        slots=plain,
-        recipe=RunRecipe(name=recipe.name, files={name: _file(text) for name, text in texts.items()}),
+        stages=list(stages),
+        slots={slot: as_plain(config) for slot, config in slots.items()},
+        recipe=RunRecipe(name=recipe.name, files={name: _file(text) for name, text in sorted(files.items())}),
     )
     _check_size(run_config)
     return run_config

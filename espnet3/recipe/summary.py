@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from espnet3.pipeline.run import Results
 from espnet3.pipeline.spec import System
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 Scores = Mapping[str, Any]
 
 
-def show_summary(system: System, stages: Sequence[str]) -> None:
-    """Write the summary of a run of `stages` to stdout."""
+def show_summary(results: Results) -> None:
+    """Write the summary of a run to stdout."""
+    system, stages = results.system, [result.stage for result in results.stages]
     if "measure" in stages and (scores := read_scores(system)):
         from rich.console import Console
 

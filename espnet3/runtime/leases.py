@@ -49,6 +49,8 @@ def lease(*directories: Path | str, name: str = LEASE_FILE) -> Iterator[None]:
     Raises:
         LostLease: another writer has taken one of the leases.
     """
+    for held in held_leases():  # whoever has lost one must not go on to take another
+        check_lease(held)
     paths = [Path(directory).resolve() / name for directory in directories]
     for path in paths:
         restore_backup(path.parent)
@@ -98,9 +100,9 @@ def check_lease(path: Path | str) -> None:
 
 def is_lease_file(path: Path) -> bool:
     """Whether a file is a lease, or the temporary file of one whose writer was killed: no part of what is made."""
-    return path.name == LEASE_FILE or (
-        path.name.startswith(f".{LEASE_FILE}.") and TEMPORARY.fullmatch(path.name) is not None
-    )
+    if path.name.startswith(f".{LEASE_FILE}"):
+        return TEMPORARY.fullmatch(path.name) is not None
+    return path.name == LEASE_FILE or path.name.startswith(f"{LEASE_FILE}.")
 
 
 def _write_lease(path: Path) -> str:

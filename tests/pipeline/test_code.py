@@ -1,116 +1,198 @@
-"""Which of a recipe's files, and which of its System's methods, reach which stage."""
+"""Which code counts for which stage, by what it does."""
 
-from collections.abc import Mapping
+import ast
+import re
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from espnet3.pipeline.code import code_of, recipe_digests
+from espnet3.pipeline.code import Code
+from espnet3.pipeline.syntax import syntax_digest
+from espnet3.recipe.recipe import load_recipe
 from espnet3.systems.asr.system import ASRSystem
-from espnet3.systems.base.stage import StageSpec
 
-FILES = {"src/system.py": "1", "src/model.py": "2", "dataset/builder.py": "3", "egs3/an4/asr/dataset/a.py": "4"}
-SRC = {"src/system.py", "src/model.py"}
-DATA = {"dataset/builder.py", "egs3/an4/asr/dataset/a.py"}
 STAGES = ["create_dataset", "train_tokenizer", "collect_stats", "train", "infer", "measure", "pack_model"]
+FILES = {
+    "run.py": 'from src.system import RecipeSystem\nDEFAULT_STAGES = ["train"]\nSYSTEM_CLS = RecipeSystem\n',
+    "src/__init__.py": "",
+    "src/system.py": "from espnet3.systems.asr.system import ASRSystem\n\n\nclass RecipeSystem(ASRSystem):\n    pass\n",
+    "src/model.py": "from src import text\nfrom src.layers import Layer\n\n\nclass Net(Layer):\n    SIZE = 3\n\n"
+    "    def forward(self):\n        return text.clean(self.SIZE)\n\n\nclass Other:\n    pass\n",
+    "src/layers.py": "class Layer:\n    def __init__(self, size: int = 1):\n        self.size = size\n",
+    "src/text.py": "def clean(x):\n    return x\n\n\ndef unused(x):\n    return x\n",
+    "src/words.txt": "one\n",
+    "dataset/__init__.py": "from dataset.builder import Builder as DatasetBuilder\nfrom dataset.data import Dataset\n",
+    "dataset/builder.py": "class Builder:\n    def build(self):\n        return 1\n",
+    "dataset/data.py": "class Dataset:\n    pass\n",
+}
+NET = {"training_config.model._target_": "src.model.Net"}
 
 
-def files_of(stage: str, settings: Mapping[str, Any], system: Any = ASRSystem) -> set[str]:
-    code = code_of(system, stage, settings, FILES)
-    return {key.removeprefix("file:") for key in code if key.startswith("file:")}
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        path = tmp_path / "corpus/asr" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "corpus/asr"
 
 
-def recipe_system(module: str = "src.system", bases: tuple[type, ...] = (ASRSystem,), **body: Any) -> type[Any]:
-    return type("RecipeSystem", bases, {"__module__": module, "__doc__": "One.", **body})
+def code_of(folder: Path, stage: str, settings: dict[str, Any], system: Any = ASRSystem) -> dict[str, str]:
+    files = load_recipe(folder).files
+    return Code(folder, files).of_stage(system, stage, settings)
 
 
-def method(self: Any) -> None:
-    """Any method."""
+def edit(folder: Path, name: str, old: str, new: str) -> None:
+    text = (folder / name).read_text() if (folder / name).exists() else ""
+    assert old in text
+    (folder / name).write_text(text.replace(old, new, 1) if old else text + new)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_data_come_through_the_dataset_module(stage: str) -> None:
-    assert files_of(stage, {}) == (set() if stage == "pack_model" else DATA)
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {name for name in {*before, *after} if before.get(name) != after.get(name)}
+
+
+def test_a_model_counts_with_all_that_it_uses(recipe: Path) -> None:
+    own = {name for name in code_of(recipe, "train", NET) if name.startswith("src")}
+    assert own == {"src.model.Net", "src.layers.Layer", "src.text.clean", "src/words.txt"}
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "expected"),
+    [
+        pytest.param("src/model.py", "SIZE = 3", "SIZE = 4", {"src.model.Net"}, id="the class"),
+        pytest.param("src/model.py", "SIZE = 3", "SIZE = 3  # three", set(), id="a comment"),
+        pytest.param("src/model.py", "    SIZE", '    """A net."""\n\n    SIZE', set(), id="a docstring"),
+        pytest.param("src/model.py", "return text", "return    text", set(), id="the layout"),
+        pytest.param("src/model.py", "class Other:\n    pass", "class Other:\n    x = 1", set(), id="another class"),
+        pytest.param("src/layers.py", "= 1", "= 2", {"src.layers.Layer"}, id="a base's default"),
+        pytest.param("src/text.py", "return x", "return x + 1", {"src.text.clean"}, id="a function of a module"),
+        pytest.param("src/text.py", "def unused(x):\n    return x", "def unused(x):\n    pass", set(), id="unused"),
+        pytest.param("src/text.py", "", "print(clean(1))\n", {"src.text"}, id="what runs when it is imported"),
+        pytest.param("src/text.py", "", "if __name__ == '__main__':\n    clean(2)\n", set(), id="what runs alone"),
+        pytest.param("src/words.txt", "one", "two", {"src/words.txt"}, id="a file beside the code"),
+        pytest.param("src/more.py", "", "x = 1\n", set(), id="a further module"),
+        pytest.param("run.py", "", "x = 1\n", set(), id="run.py"),
+        pytest.param("src/README.md", "", "Read me.\n", set(), id="prose"),
+        pytest.param("LICENSE.corpus", "", "Free.\n", set(), id="a licence"),
+    ],
+)
+def test_code_counts_by_what_it_does(recipe: Path, name: str, old: str, new: str, expected: set[str]) -> None:
+    before = code_of(recipe, "train", NET)
+    edit(recipe, name, old, new)
+    assert changed(before, code_of(recipe, "train", NET)) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["importlib.import_module(x)", "__import__(x)", "eval(x)", "exec(x)"],
+)
+def test_code_that_loads_other_code_by_a_computed_name_uses_all_of_its_recipe(recipe: Path, line: str) -> None:
+    edit(recipe, "src/text.py", "return x", f"return {line}")
+    names = code_of(recipe, "train", NET)
+    assert {name for name in FILES if name.startswith("src/")} <= {*names}
+
+
+@pytest.mark.parametrize(
+    ("stage", "expected"),
+    [
+        ("create_dataset", {"dataset.builder.Builder"}),
+        ("collect_stats", {"dataset.data.Dataset"}),
+        ("pack_model", set()),
+    ],
+)
+def test_of_a_dataset_module_a_stage_uses_the_builder_or_the_dataset(
+    recipe: Path, stage: str, expected: set[str]
+) -> None:
+    assert {name for name in code_of(recipe, stage, {}) if name.startswith("dataset")} == expected
 
 
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ("src.model.Net", SRC),
-        (["a", "src.model.Net"], SRC),
-        ({"deep": ["src.model.Net"]}, SRC),
-        (['{"_target_": "src.model.Net"}'], SRC),
-        ("src/model.py", SRC),
-        ("dataset.text.Upper", {"dataset/builder.py"}),
-        ("egs3.an4.asr.dataset.text.Upper", {"egs3/an4/asr/dataset/a.py"}),
-        ("espnet3.src.Net", set()),
-        ("my-src.wav", set()),
-        ("data/src/model.py", set()),
-        ("src", set()),
-        (3, set()),
+        ("src.model.Net", True),
+        (["a", "src.model.Net"], True),
+        ("src/model.py", True),
+        ("espnet3.src.Net", False),
+        ("my-src.wav", False),
+        ("data/src/model.py", False),
+        ("src", False),
+        (3, False),
     ],
 )
-def test_settings_name_what_they_depend_on(value: Any, expected: set[str]) -> None:
-    assert files_of("pack_model", {"publication_config.x": value}) == expected
+def test_settings_name_what_they_depend_on(recipe: Path, value: Any, expected: bool) -> None:
+    names = code_of(recipe, "pack_model", {"publication_config.x": value})
+    assert any(re.match(r"src[./]model", name) for name in names) == expected
 
 
 @pytest.mark.parametrize(
     ("body", "touched"),
     [
-        pytest.param({}, [], id="nothing"),
-        pytest.param({"export_debug": method}, [], id="a further stage"),
-        pytest.param({"_helper": method}, [], id="a helper of its own"),
-        pytest.param({"train": method}, ["train"], id="a stage"),
-        pytest.param({"train": method, "infer": method}, ["train", "infer"], id="two stages"),
-        pytest.param({"stage_specs": {**ASRSystem.stage_specs, "export": StageSpec()}}, [], id="declarations"),
-        pytest.param({"config_models": {}}, [], id="checks of configs"),
-        pytest.param({"__init__": method}, STAGES, id="the constructor"),
-        pytest.param({"__getattr__": method}, STAGES, id="attributes"),
-        pytest.param({"exp_dir": "elsewhere"}, STAGES, id="a property of the base"),
-        pytest.param({"_need": method}, STAGES, id="a helper of the base"),
+        pytest.param("pass", [], id="nothing"),
+        pytest.param("def export_debug(self):\n        pass", [], id="a further stage"),
+        pytest.param("def _helper(self):\n        pass", [], id="a helper of its own"),
+        pytest.param("def train(self):\n        pass", ["train"], id="a stage"),
+        pytest.param("stage_specs = {**ASRSystem.stage_specs}", [], id="declarations"),
+        pytest.param("config_models = {}", [], id="checks of configs"),
+        pytest.param("def __init__(self, **slots):\n        super().__init__(**slots)", STAGES, id="the constructor"),
+        pytest.param("def __getattr__(self, name):\n        return 1", STAGES, id="attributes"),
+        pytest.param("def _need(self, slot, stage):\n        pass", STAGES, id="a helper of the base"),
     ],
 )
-@pytest.mark.parametrize("module", ["src.system", "src"])
-def test_a_system_of_the_recipe_reaches_what_it_overrides(
-    body: dict[str, Any], touched: list[str], module: str
+def test_a_system_of_the_recipe_reaches_what_it_overrides(recipe: Path, body: str, touched: list[str]) -> None:
+    before = {stage: code_of(recipe, stage, {}, load_recipe(recipe).system_cls) for stage in STAGES}
+    text = FILES["src/system.py"].replace("    pass", f"    {body}")
+    # In a folder of its own: a recipe's modules are imported once a process.
+    other = recipe.parents[1] / "other/asr"
+    for name, content in {**FILES, "src/system.py": text}.items():
+        path = other / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    after = {stage: code_of(other, stage, {}, load_recipe(other).system_cls) for stage in STAGES}
+    assert [stage for stage in STAGES if after[stage] != before[stage]] == touched
+    assert all({"src/model.py", "src/system.py"} <= {*after[stage]} for stage in touched)
+
+
+BILSTM = "espnet3.systems.asr.models.bilstm.BiLSTMCTC"
+LIBRARY = [
+    ("train", NET, "espnet3.components.training.loop.TrainingLoop", True),
+    ("train", NET, "espnet3.systems.base.training_session.build_model", True),
+    ("train", NET, "espnet3.systems.asr.models.bilstm.BiLSTMCTC", False),
+    (
+        "train",
+        {"m": "espnet3.systems.asr.models.bilstm.BiLSTMCTC"},
+        "espnet3.systems.asr.models.bilstm.BiLSTMCTC",
+        True,
+    ),
+    ("train", {"m": "espnet3.systems.asr.models.bilstm.BiLSTMCTC"}, "espnet3.components.modeling.ctc.CTCLoss", True),
+    ("collect_stats", {}, "espnet3.components.training.loop.TrainingLoop", False),
+    ("collect_stats", {}, "espnet3.systems.base.collect_stats.StatsProvider", True),
+    ("measure", {}, "espnet3.systems.base.report.render_report", True),
+    ("infer", {}, "espnet3.systems.base.report.render_report", False),
+    ("pack_model", {}, "espnet3.systems.base.training.train", False),
+]
+
+
+@pytest.mark.parametrize(("stage", "settings", "name", "expected"), LIBRARY)
+def test_of_the_library_a_stage_uses_what_its_method_leads_to(
+    recipe: Path, stage: str, settings: dict[str, Any], name: str, expected: bool
 ) -> None:
-    system = recipe_system(module, **body)
-    assert [stage for stage in STAGES if files_of(stage, {}, system) >= SRC] == touched
-    names = {stage: code_of(system, stage, {}, FILES)["system"] for stage in STAGES}
-    own, library = f"{module}.RecipeSystem", "espnet3.systems.asr.system.ASRSystem"
-    assert names == {stage: own if stage in touched else library for stage in STAGES}
+    assert (name in code_of(recipe, stage, settings)) == expected
 
 
-def test_a_stage_of_the_recipe_depends_on_its_own_code() -> None:
-    assert files_of("export_debug", {}, recipe_system(export_debug=method)) == SRC
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_decides_how_a_stage_runs_is_left_out(recipe: Path, stage: str) -> None:
+    plumbing = r"espnet3\.(errors|runtime|config|pipeline|recipe|parallel)\."
+    assert not [name for name in code_of(recipe, stage, NET) if re.match(plumbing, name)]
 
 
-def test_what_a_mixin_or_a_base_in_src_overrides_counts() -> None:
-    mixin = type("Mixin", (), {"__module__": "src.mixins", "train": method})
-    middle = recipe_system(bases=(mixin, ASRSystem))
-    assert files_of("train", {}, recipe_system(bases=(middle,))) == SRC | DATA
-    assert files_of("collect_stats", {}, recipe_system(bases=(middle,))) == DATA
+def digests(sources: Iterable[str]) -> set[str]:
+    return {syntax_digest(ast.parse(source)) for source in sources}
 
 
-def test_a_system_of_run_py_counts_as_the_recipes() -> None:
-    for module in ("__main__", "_recipe_0123"):
-        assert code_of(recipe_system(module, train=method), "train", {}, {})["system"] == "run.RecipeSystem"
-        assert code_of(recipe_system(module), "train", {}, {})["system"].startswith("espnet3.")
-
-
-@pytest.mark.parametrize(
-    "line", ["from src.text import clean", "import src.text", "    from src import text", 'load("src.text")']
-)
-def test_what_a_dataset_module_imports_counts_with_it(line: str) -> None:
-    texts = {"dataset/builder.py": f"{line}\n", "src/text.py": "a", "src/model.py": "b"}
-    digests = recipe_digests(texts)
-    assert {*digests} == {*texts, "dataset imports src/text.py", "dataset imports src/model.py"}
-    before, after = (
-        code_of(ASRSystem, "train", {}, recipe_digests({**texts, "src/text.py": text})) for text in ("a", "changed")
-    )
-    assert [key for key in before if before[key] != after[key]] == ["file:dataset imports src/text.py"]
-
-
-@pytest.mark.parametrize("text", ["# the src of it\n", "from mysrc import a\n", "from srcs import a\n"])
-def test_other_words_are_no_imports(text: str) -> None:
-    assert {*recipe_digests({"dataset/builder.py": text, "src/a.py": ""})} == {"dataset/builder.py", "src/a.py"}
+def test_a_digest_tells_programs_apart_and_not_how_they_are_written() -> None:
+    assert len(digests(["x = 1", "x = 2", "y = 1", "x = '1'", "x: int = 1", "x = -1", "x += 1", "x = 1.0"])) == 8
+    assert len(digests(["def f(a, b=1):\n  return a", "def f( a,b = 1 ): # c\n\n  'd'\n  return (a)"])) == 1
+    assert len(digests(["f(a, *b)", "f(a, b)", "f(a, **b)", "f(b, a)", "f((a, b))"])) == 5

@@ -1,3 +1,5 @@
+"""What a stage depends on, and how a difference is told."""
+
 import json
 from pathlib import Path
 from typing import Any
@@ -5,26 +7,30 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from espnet3.pipeline.code import recipe_digests
+from espnet3.pipeline.code import Code
+from espnet3.pipeline.difference import differences
 from espnet3.pipeline.fingerprint import (
-    Covered,
+    FileInput,
+    FingerprintInputs,
     StageRun,
-    cover,
-    current_covered,
+    config_inputs,
     current_fingerprint,
-    differences,
+    current_run,
     fingerprint_of,
     forced,
+    inputs_of,
     running,
-    stage_covered,
-    stage_fingerprint,
+    stage_inputs,
 )
 from espnet3.systems.asr.system import ASRSystem
-from espnet3.systems.base.system import BaseSystem
 
 TRAINING: dict[str, Any] = {
     "exp_dir": "exp",
-    "dataset": {"train": [{"data_src": "a/asr"}], "test": [{"name": "t", "data_src": "a/asr"}, {"name": "u"}]},
+    "data_dir": "data",
+    "dataset": {
+        "train": [{"data_src_args": {"manifest": "data/train.jsonl"}}],
+        "test": [{"name": "t", "data_src": "a/asr"}, {"name": "u"}],
+    },
     "create_dataset": {"seed": 1},
     "tokenizer": {"path": "t.json"},
     "own": {"deep": [1, {"x": 2}]},
@@ -32,8 +38,21 @@ TRAINING: dict[str, Any] = {
 }
 
 
-def covered(stage: str, training: Any = TRAINING, system: Any = ASRSystem, files: Any = None) -> Covered:
-    return cover(system, [stage], {"training_config": DictConfig(training)}, files or {})[stage]
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(name: str, text: str) -> None:
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_text(text)
+
+
+def inputs(
+    stage: str, training: Any = TRAINING, earlier: FingerprintInputs | None = None, **slots: Any
+) -> FingerprintInputs:
+    return inputs_of(ASRSystem(training_config=training, **slots), stage, Code(Path(), {}), earlier)
 
 
 def test_is_a_hash_of_the_values_whatever_their_order() -> None:
@@ -43,74 +62,151 @@ def test_is_a_hash_of_the_values_whatever_their_order() -> None:
     assert fingerprint_of(one) != fingerprint_of({"a": 1, "b": {"c": [2, 1]}})
 
 
-def test_training_covers_keys_of_a_users_own_but_no_cosmetic_ones() -> None:
-    keys = {key.partition(".")[2] for key in covered("train") if key.startswith("training_config.")}
-    assert keys == {"dataset.train.0.data_src", "tokenizer.path", "own.deep.0", "own.deep.1.x"}
-
-
-def test_data_cover_the_sources_of_test_sets_only() -> None:
-    assert covered("create_dataset")["training_config.dataset.test.*.data_src"] == ['"a/asr"']
-    more = {**TRAINING, "dataset": {**TRAINING["dataset"], "test": [{"name": "other", "data_src": "a/asr"}]}}
-    assert covered("create_dataset", more) == covered("create_dataset")
-
-
-def test_covers_earlier_stages_files_system_and_package() -> None:
-    names = set(covered("collect_stats", files={"dataset/a.py": "0", "src/a.py": "0"}))
-    assert names >= {"after:create_dataset", "file:dataset/a.py", "system", "package"}
-    assert "file:src/a.py" not in names
-    assert covered("train")["system"] == "espnet3.systems.asr.system.ASRSystem"
-    assert covered("train", system=BaseSystem) != covered("train")
-
-
-def test_covers_only_what_a_record_gives_back() -> None:
-    values = covered("train", {**TRAINING, "own": Path("a/b")})
-    assert values == json.loads(json.dumps(values))
-
-
-def test_an_empty_part_is_none() -> None:
-    assert covered("train", {**TRAINING, "augment": [], "model": {}}) == covered("train")
-
-
-def test_a_slot_that_is_not_there_covers_nothing() -> None:
-    assert not [key for key in cover(ASRSystem, ["infer"], {}, {})["infer"] if key.startswith("inference_config")]
-
-
-def test_prose_and_run_py_do_not_count() -> None:
-    assert set(recipe_digests({"run.py": "", "src/README.md": "", "src/a.py": "", "dataset/list.txt": ""})) == {
-        "src/a.py",
-        "dataset/list.txt",
+def test_training_reads_keys_of_a_users_own_but_no_cosmetic_ones() -> None:
+    assert {key.partition(".")[2] for key in inputs("train").settings} == {
+        "dataset.train.0.data_src_args.manifest",
+        "tokenizer.path",
+        "own.deep.0",
+        "own.deep.1.x",
     }
 
 
+def test_data_depend_on_the_sources_of_test_sets_only() -> None:
+    assert inputs("create_dataset").settings["training_config.dataset.test.*.data_src"] == ["a/asr"]
+    more = {**TRAINING, "dataset": {**TRAINING["dataset"], "test": [{"name": "other", "data_src": "a/asr"}]}}
+    assert inputs("create_dataset", more).fingerprint == inputs("create_dataset").fingerprint
+
+
+def test_what_a_record_gives_back_is_the_same() -> None:
+    write("t.json", "{}")
+    before = inputs("train", {**TRAINING, "own": [1.5, None, {"ä": "b"}]})
+    assert FingerprintInputs.from_json(json.loads(json.dumps(before.to_json()))) == before
+
+
+def test_an_empty_part_is_none() -> None:
+    assert inputs("train", {**TRAINING, "augment": [], "model": {}}) == inputs("train")
+
+
+def test_a_file_counts_by_what_is_in_it() -> None:
+    write("t.json", "a")
+    before = inputs("train")
+    assert before.contents["training_config.tokenizer.path"].path == "t.json"
+    assert "training_config.tokenizer.path" not in before.settings
+    Path("t.json").rename("moved.json")
+    moved = {**TRAINING, "tokenizer": {"path": "moved.json"}}
+    assert inputs("train", moved).fingerprint == before.fingerprint
+    write("moved.json", "b")
+    assert inputs("train", moved).fingerprint != before.fingerprint
+
+
+@pytest.mark.parametrize("depth", ["files", "deep"])
+def test_files_are_found_in_lists(depth: str) -> None:
+    write("noise/a.wav", "a")
+    files = ["noise/a.wav", "noise/gone.wav"]
+    augment = [{"_target_": "a.B", "files": files if depth == "files" else [{"path": file} for file in files]}]
+    found = inputs("train", {**TRAINING, "augment": augment})
+    (role,) = [role for role in found.contents if "augment" in role]
+    assert found.contents[role].path == "noise/a.wav"
+    assert "noise/gone.wav" in str(found.settings)
+
+
+def test_what_a_stage_writes_is_none_of_its_inputs() -> None:
+    write("data/train.jsonl", "{}")
+    assert not inputs("create_dataset").contents
+    assert inputs("create_dataset").settings["training_config.dataset.train.0.data_src_args.manifest"]
+    assert "training_config.dataset.train.0.data_src_args.manifest" in inputs("train").contents
+
+
+def test_a_file_that_is_gone_counts_as_it_was() -> None:
+    write("corpus.tar", "a")
+    training = {**TRAINING, "create_dataset": {"archive": "corpus.tar"}}
+    before = inputs("create_dataset", training)
+    Path("corpus.tar").unlink()
+    assert inputs("create_dataset", training, earlier=before).fingerprint == before.fingerprint
+    other = {**TRAINING, "create_dataset": {"archive": "other.tar"}}
+    assert inputs("create_dataset", other, earlier=before).fingerprint != before.fingerprint
+
+
+def test_of_a_trained_model_each_file_counts_and_the_code_that_it_names() -> None:
+    target = "espnet3.systems.asr.models.bilstm.BiLSTMCTC"
+    for name, text in {
+        "config.yaml": f"model: {{_target_: {target}}}",
+        "averaged.safetensors": "w",
+        "a.log": "",
+    }.items():
+        write(f"exp/{name}", text)
+    inference = {"exp_dir": "exp", "inference_dir": "exp/greedy", "dataset": {"test": []}}
+    before = inputs("infer", inference_config=inference)
+    roles = {"inference_config.exp_dir/config.yaml", "inference_config.exp_dir/averaged.safetensors"}
+    assert {*before.contents} == roles
+    assert target in before.code
+    write("exp/a.log", "more")
+    write("exp/greedy/test/hyp.scp", "a b")
+    assert inputs("infer", inference_config=inference) == before
+    write("exp/averaged.safetensors", "v")
+    assert differences(before, inputs("infer", inference_config=inference)) == [
+        f"exp/averaged.safetensors changed (sha256 {DIGESTS['w'][:8]}… → {DIGESTS['v'][:8]}…)"
+    ]
+
+
+DIGESTS = {
+    "w": "50e721e49c013f00c62cf59f2163542a9d8df02464efeb615d31051b0fddc326",
+    "v": "4c94485e0c21ae6c41ce1dfe7b6bfaceea5ab68e40a2476f50208e526f506080",
+}
+
+
 def test_a_stage_sees_what_it_runs_under() -> None:
-    assert (current_fingerprint(), current_covered(), forced()) == (None, None, False)
-    with running(StageRun("f", {"a": 1}, forced=True)):
-        assert (current_fingerprint(), current_covered(), forced()) == ("f", {"a": 1}, True)
-        assert stage_fingerprint({"b": 2}) == "f"
-        assert stage_covered({"b": 2}) == {"a": 1}
+    assert (current_fingerprint(), current_run(), forced()) == (None, None, False)
+    run = StageRun(FingerprintInputs({"a": 1}), forced=True)
+    with running(run):
+        assert (current_fingerprint(), current_run(), forced()) == (run.fingerprint, run, True)
+        assert stage_inputs({"b": 2}) == run.inputs
+    with running(StageRun(now=lambda: FingerprintInputs({"a": 2}))):
+        assert stage_inputs({}).settings == {"a": 2}
     assert (current_fingerprint(), forced()) == (None, False)
 
 
-def test_a_system_used_by_hand_has_a_fingerprint_over_its_config() -> None:
-    config = OmegaConf.create({"a": {"b": 1}, "parallel": {"shards": 2}})
-    assert stage_fingerprint(config) == stage_fingerprint({"a": {"b": 1}, "parallel": {"shards": 3}})
-    assert stage_fingerprint(config) != stage_fingerprint({"a": {"b": 2}})
-    assert stage_covered(config) == {"a.b": 1}
+def test_a_system_used_by_hand_depends_on_its_config_and_the_files_that_it_names() -> None:
+    config = DictConfig({"a": {"b": 1}, "parallel": {"shards": 2}, "lm": "lm.arpa"})
+    assert stage_inputs(config) == config_inputs({"a": {"b": 1}, "parallel": {"shards": 3}, "lm": "lm.arpa"})
+    assert stage_inputs(config, without=("a",)).settings == {"lm": "lm.arpa"}
+    before = stage_inputs(config).fingerprint
+    write("lm.arpa", "1")
+    there = stage_inputs(config).fingerprint
+    write("lm.arpa", "2")
+    assert len({before, there, stage_inputs(config).fingerprint}) == 3
+
+
+def file(path: str, digest: str, size: int = 1) -> FileInput:
+    return FileInput(path, digest * 64, size)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ({"training_config.a.b": 1}, {"training_config.a.b": "x"}, 'a.b: 1 → "x"'),
-        ({}, {"inference_config.a": None}, "a: (not set) → null"),
-        ({"a": [1]}, {}, "a: [1] → (not set)"),
-        ({"file:src/a.py": "0"}, {"file:src/a.py": "1"}, "src/a.py changed"),
-        ({}, {"file:src/a.py": "1"}, "src/a.py is new"),
-        ({"file:src/a.py": "0"}, {}, "src/a.py is gone"),
-        ({"after:train": "0"}, {"after:train": "1"}, "train has other settings"),
-        ({"package": "0.1.0"}, {"package": "0.2.0"}, "package 0.1.0 → 0.2.0"),
+        (
+            FingerprintInputs({"training_config.a.b": 1}),
+            FingerprintInputs({"training_config.a.b": "x"}),
+            'a.b: 1 → "x"',
+        ),
+        (FingerprintInputs(), FingerprintInputs({"inference_config.a": None}), "a: (not set) → null"),
+        (FingerprintInputs({"a": [1]}), FingerprintInputs(), "a: [1] → (not set)"),
+        (
+            FingerprintInputs({}, {"lm": file("a.arpa", "0")}),
+            FingerprintInputs({}, {"lm": file("a.arpa", "1")}),
+            "a.arpa changed (sha256 00000000… → 11111111…)",
+        ),
+        (
+            FingerprintInputs({}, {"lm": file("a.arpa", "0", 1234)}),
+            FingerprintInputs({}, {"lm": file("b.arpa", "1", 5)}),
+            "a.arpa → b.arpa changed (1,234 → 5 bytes)",
+        ),
+        (FingerprintInputs({"lm": "a.arpa"}), FingerprintInputs({}, {"lm": file("a.arpa", "0")}), "a.arpa is new"),
+        (FingerprintInputs({}, {"lm": file("a.arpa", "0")}), FingerprintInputs({"lm": "a.arpa"}), "a.arpa is gone"),
+        (FingerprintInputs({}, {}, {"src.a.B": "0"}), FingerprintInputs({}, {}, {"src.a.B": "1"}), "src.a.B changed"),
+        (FingerprintInputs(), FingerprintInputs({}, {}, {"src.a.B": "1"}), "src.a.B is new"),
     ],
-    ids=["changed", "new", "gone", "file", "new file", "file gone", "stage", "package"],
+    ids=["changed", "new", "gone", "content", "moved and changed", "new file", "file gone", "code", "new code"],
 )
-def test_differences_are_told_one_by_one(old: Covered, new: Covered, line: str) -> None:
-    assert differences(old | {"same": 1}, new | {"same": 1}) == [line]
+def test_differences_are_told_one_by_one(old: FingerprintInputs, new: FingerprintInputs, line: str) -> None:
+    assert differences(old, new) == [line]

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from espnet3.pipeline.done import Decision
 from espnet3.pipeline.fingerprint import StageRun
-from espnet3.pipeline.plan import explain, make_plan, show_plan
+from espnet3.pipeline.plan import Decision, Plan, explain, show_plan
 from espnet3.systems.base.system import BaseSystem
 from tests.recipe.toy_recipe import Recipe
 
@@ -18,7 +17,7 @@ def test_the_plan_says_what_there_is_and_does_nothing(recipe: Recipe) -> None:
     shown = recipe.run("--dry_run").stdout
     assert "create_dataset: to do: never run\n  configs  training_config\n  log      data/create_dataset.log" in shown
     assert "  reads    data/train.jsonl (missing)" in shown
-    assert "  writes   exp/toy/greedy/unseen (missing)" in shown
+    assert "  writes   exp/toy/greedy/unseen/*.scp (missing)" in shown
     assert "export: to do: always runs\n  configs  none\n" in shown
     assert [path for path in sorted(recipe.folder.rglob("*.*")) if "__pycache__" not in path.parts] == before
 
@@ -47,7 +46,7 @@ def test_the_plan_is_a_table_on_a_terminal(
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     system = BaseSystem({"exp_dir": "exp", "data_dir": str(tmp_path), "stats_dir": "stats"})
-    show_plan(make_plan(system, [decision("create_dataset"), decision("collect_stats", "lr: [a] → [b]")]))
+    show_plan(Plan(system, (decision("create_dataset"), decision("collect_stats", "lr: [a] → [b]"))))
     shown = capsys.readouterr().out
     assert "✓ writes" in shown
     assert "to do: lr: [a] → [b]" in " ".join(shown.split())
@@ -67,11 +66,17 @@ def test_says_done_or_why_not(reasons: tuple[str, ...], words: str) -> None:
     assert explain(decision("train", *reasons)) == words
 
 
+def test_says_for_what_a_stage_waits() -> None:
+    waiting = replace(decision("infer"), waits_for=("create_dataset", "train"))
+    assert explain(waiting) == "runs if other files come out of create_dataset, train"
+    assert not waiting.done
+
+
 def test_says_where_what_is_there_is_kept() -> None:
-    redone = replace(decision("train", "lr: 1 → 2", *"bcdef"), aside=Path("exp/a/checkpoints.1"))
+    redone = replace(decision("train", "lr: 1 → 2", *"bcdef"), backup=Path("exp/a/checkpoints.1"))
     kept = "starts anew, the finished one is kept in exp/a/checkpoints.1"
     assert explain(redone) == f"to do: lr: 1 → 2; b; c; d; 2 more; {kept}"
 
 
 def decision(stage: str, *reasons: str) -> Decision:
-    return Decision(stage, StageRun("f", {}), reasons, "2026-11-23T20:00:00.123+00:00")
+    return Decision(stage, StageRun(), reasons, finished="2026-11-23T20:00:00.123+00:00")

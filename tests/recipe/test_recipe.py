@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from espnet3.errors import ConfigError
-from espnet3.pipeline.code import recipe_digests
+from espnet3.pipeline.code import Code
 from espnet3.recipe.recipe import activated, import_recipe_module, load_recipe, load_system, recipe_folder, recipe_name
 
 RUN = """
@@ -173,11 +173,12 @@ def test_a_system_that_is_none_is_refused(tmp_path: Path, dotted: str, message: 
 
 def test_a_licence_travels_and_redoes_nothing(tmp_path: Path) -> None:
     folder = make_recipe(tmp_path, "one")
-    before = recipe_digests(load_recipe(folder).files)
+    recipe = load_recipe(folder)
+    before = Code(folder, recipe.files).of_stage(recipe.system_cls, "train", {"a": "src.names.NAME"})
     (folder / "LICENSE.corpus").write_text("Free for all.", encoding="utf-8")
     recipe = load_recipe(folder)
     assert recipe.files["LICENSE.corpus"] == "Free for all."
-    assert recipe_digests(recipe.files) == before
+    assert Code(folder, recipe.files).of_stage(recipe.system_cls, "train", {"a": "src.names.NAME"}) == before
 
 
 def test_a_module_of_the_recipe_is_imported_by_name(tmp_path: Path) -> None:
@@ -270,7 +271,7 @@ def test_python_that_cannot_travel_is_refused(tmp_path: Path, content: bytes, me
     folder = make_recipe(tmp_path, "one")
     (folder / "src/large.py").write_bytes(content)
     with pytest.raises(ConfigError, match=message):
-        load_recipe(folder)
+        assert not load_recipe(folder).files
 
 
 def test_unpacked_code_keeps_its_recipe_s_name(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from espnet3.errors import ConfigError
 from espnet3.recipe import run_config as run_config_module
-from espnet3.recipe.recipe import load_recipe
+from espnet3.recipe.prepare import Run
+from espnet3.recipe.recipe import Recipe, load_recipe
 from espnet3.recipe.run_config import RunConfig, build_run_config
 
 RUN = """from src.system import RecipeSystem
@@ -55,11 +57,16 @@ def config(**values: Any) -> DictConfig:
     return OmegaConf.create({"exp_dir": "exp/a", "lr": 0.002, **values})
 
 
+def run_config_of(recipe: Recipe, slots: Mapping[str, DictConfig | None]) -> RunConfig:
+    configs = {slot: config for slot, config in slots.items() if config is not None}
+    return Run(recipe, recipe.stages, configs, ()).config
+
+
 @pytest.fixture
 def written(recipe_dir: Path) -> Path:
     path = recipe_dir / "run.yaml"
     slots = {"training_config": config(), "metrics_config": None}
-    path.write_text(build_run_config(load_recipe(recipe_dir), slots).to_yaml(), encoding="utf-8")
+    path.write_text(run_config_of(load_recipe(recipe_dir), slots).to_yaml(), encoding="utf-8")
     return path
 
 
@@ -100,7 +107,7 @@ def test_each_config_is_a_fresh_copy(written: Path) -> None:
 def test_dataset_modules_of_other_recipes_travel_too(recipe_dir: Path) -> None:
     sources = ["other-corpus/asr", "egs3.other_corpus.asr.dataset", "some.package"]
     references = [{"data_src": source} for source in sources]
-    run = build_run_config(load_recipe(recipe_dir), {"training_config": config(dataset={"train": references})})
+    run = run_config_of(load_recipe(recipe_dir), {"training_config": config(dataset={"train": references})})
     assert {name for name in run.recipe.files if name.startswith("egs3")} == {
         "egs3/other_corpus/asr/dataset/__init__.py",
         "egs3/other_corpus/asr/dataset/builder.py",
@@ -110,7 +117,7 @@ def test_dataset_modules_of_other_recipes_travel_too(recipe_dir: Path) -> None:
 def test_a_dataset_module_that_is_not_there_is_named(recipe_dir: Path) -> None:
     slots = {"training_config": config(dataset={"train": [{"data_src": "gone/asr"}]})}
     with pytest.raises(ConfigError, match=r"data_src 'gone/asr' names egs3/gone/asr/dataset, which is in none of"):
-        build_run_config(load_recipe(recipe_dir), slots)
+        run_config_of(load_recipe(recipe_dir), slots)
 
 
 def test_what_is_too_large_to_travel_is_refused(recipe_dir: Path) -> None:
@@ -118,20 +125,20 @@ def test_what_is_too_large_to_travel_is_refused(recipe_dir: Path) -> None:
         noise = "\n".join(hashlib.sha256(b"%d %d" % (number, line)).hexdigest() for line in range(1000))
         (recipe_dir / f"src/noise{number}.txt").write_text(noise, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"bytes compressed, and 131072 may travel.*src/noise"):
-        build_run_config(load_recipe(recipe_dir), {"training_config": config()})
+        run_config_of(load_recipe(recipe_dir), {"training_config": config()})
 
 
 def test_unpacked_it_is_the_recipe_again(written: Path, tmp_path: Path) -> None:
     run = RunConfig.load(written)
     slots = {"training_config": run.config("training_config")}
     folder = run.unpack(tmp_path / "runs/digits/asr")
-    assert build_run_config(load_recipe(folder), slots) == run
+    assert run_config_of(load_recipe(folder), slots) == run
     assert run.unpack(folder) == folder  # Compiled files of the first load do no harm.
 
 
 def test_unpacked_code_wins_over_what_is_installed(recipe_dir: Path, tmp_path: Path) -> None:
     slots = {"training_config": config(dataset={"train": [{"data_src": "other_corpus/asr"}]})}
-    run = build_run_config(load_recipe(recipe_dir), slots)
+    run = run_config_of(load_recipe(recipe_dir), slots)
     folder = run.unpack(tmp_path / "unpacked")
     (recipe_dir.parents[1] / "other_corpus/asr/dataset/builder.py").write_text("CORPUS = 'stale'", encoding="utf-8")
     code = "import egs3.other_corpus.asr.dataset as d, sys; sys.stdout.write(d.CORPUS)"
@@ -153,7 +160,7 @@ def test_processes_may_unpack_at_once(written: Path, tmp_path: Path) -> None:
 import sys
 import zlib
 from pathlib import Path
-from espnet3.recipe.run_config import RunConfig
+from espnet3.recipe.run_config import RunConfig, build_run_config
 run = RunConfig.load({str(written)!r})
 print("ready", flush=True)
 sys.stdin.read()
@@ -288,9 +295,9 @@ VALUES = st.recursive(
 @given(TEXT.filter(lambda text: "\0" not in text), VALUES)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 def test_whatever_it_holds_survives_writing_and_reading(recipe_dir: Path, text: str, value: Any) -> None:
-    base = load_recipe(recipe_dir)
-    recipe = type(base)(base.name, base.dir, base.stages, base.system_cls, {**base.files, "src/text.txt": text})
-    run = build_run_config(recipe, {"training_config": OmegaConf.create({"value": None})})
+    recipe = load_recipe(recipe_dir)
+    slots = {"training_config": OmegaConf.create({"value": None})}
+    run = build_run_config(recipe, recipe.stages, slots, {**recipe.files, "src/text.txt": text})
     run = run.model_copy(update={"slots": {"training_config": {"value": value}}})
     path = recipe_dir / "run.yaml"
     path.write_text(run.to_yaml(), encoding="utf-8", newline="\n")

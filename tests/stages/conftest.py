@@ -97,10 +97,10 @@ class Place:
 def place(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     place = Place(tmp_path, capsys, monkeypatch)
     place.write_config()
-    farewells, umask = list(_process._shutdown_hooks), os.umask(0o022)
+    hooks, umask = list(_process._shutdown_hooks), os.umask(0o022)
     yield place
     os.umask(umask)
-    _process._shutdown_hooks[:] = farewells
+    _process._shutdown_hooks[:] = hooks
 
 
 @pytest.fixture

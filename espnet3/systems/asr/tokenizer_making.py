@@ -7,14 +7,12 @@ transcripts have changed. A file that somebody else made, the stage or a user, h
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
 from espnet3.components.data.tokenizer import TokenizerConfig, train_tokenizer
 from espnet3.config.sections import read_config
-from espnet3.pipeline.contents import named_files
-from espnet3.pipeline.fingerprint import fingerprint_of
+from espnet3.pipeline.fingerprint import config_inputs
 from espnet3.runtime.files import sha256, write_text
 
 log = logging.getLogger(__name__)
@@ -48,8 +46,9 @@ def make_missing_tokenizer(config: DictConfig) -> None:
 def _source(settings: TokenizerConfig) -> str:
     """A hash of what the tokenizer is made from: its settings and the transcripts, by the manifests' contents."""
     references = [reference.model_dump() for reference in settings.dataset.train]
-    files: dict[str, Any] = dict(named_files(references, Path(settings.recipe_dir)))
-    return fingerprint_of({"tokenizer": settings.tokenizer, "train": references, "files": files})
+    return config_inputs(
+        {"tokenizer": settings.tokenizer, "train": references}, without=("tokenizer.path",)
+    ).fingerprint
 
 
 def _is_own(path: Path) -> bool:

@@ -3,7 +3,7 @@
 create_dataset makes the jobs with `build_jobs` and runs each. Checking what they made is left to it.
 """
 
-import hashlib
+import ast
 import inspect
 import json
 import logging
@@ -21,9 +21,11 @@ from espnet3.components.data.dataset_builder import DatasetBuilder
 from espnet3.components.data.dataset_reference import exported, import_dataset_module
 from espnet3.config.findings import nearest
 from espnet3.config.sections import DataConfig, DatasetReference
+from espnet3.config.slots import texts_in
 from espnet3.errors import ConfigError, DataError
-from espnet3.pipeline.contents import named_contents
+from espnet3.pipeline.contents import content_of
 from espnet3.pipeline.fingerprint import fingerprint_of, forced
+from espnet3.pipeline.syntax import syntax_digest
 from espnet3.runtime.files import remove_leftovers, write_text
 from espnet3.runtime.leases import check_lease
 
@@ -34,6 +36,7 @@ RECORD_FILE = ".built.json"
 arguments name, and whether it came to its end."""
 
 KEY = "training_config.create_dataset"
+LONGEST_PATH = 4096
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ def build_jobs(settings: DataConfig) -> list[BuildJob]:
             data_dir /= source.replace("/", "_").replace(".", "_")
         arguments = _arguments(make, settings.create_dataset)
         code = fingerprint_of({"code": _code(modules[source][0]), "arguments": arguments})
-        files = named_contents(settings.create_dataset)
+        files = _contents(settings.create_dataset)
         jobs.append(BuildJob(source or "dataset", make(data_dir=data_dir, **arguments), data_dir, code, files))
     return jobs
 
@@ -183,11 +186,18 @@ def _converted(value: Any, kind: Any) -> Any:
     return adapter.validate_python(value)
 
 
-def _code(module: ModuleType) -> str:
-    """sha256 of the Python files of a dataset module."""
+def _contents(settings: Mapping[str, Any]) -> dict[str, str]:
+    """What is in the files that the arguments name; folders are the builder's own business."""
+    named = {text: Path(text) for text in texts_in(settings) if "\0" not in text and len(text) < LONGEST_PATH}
+    found = {text: content_of(path) for text, path in named.items() if path.is_file()}
+    return {text: content.digest for text, content in found.items() if content is not None}
+
+
+def _code(module: ModuleType) -> dict[str, str]:
+    """What the Python files of a dataset module do, whatever their comments."""
     place = Path(str(module.__file__))
     files = sorted(place.parent.rglob("*.py")) if place.name == "__init__.py" else [place]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.relative_to(place.parent).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()
+    return {
+        file.relative_to(place.parent).as_posix(): syntax_digest(ast.parse(file.read_bytes(), str(file)))
+        for file in files
+    }

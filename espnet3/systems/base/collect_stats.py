@@ -29,8 +29,7 @@ from espnet3.errors import DataError
 from espnet3.parallel.provider import Batch, Provider, Work
 from espnet3.parallel.runner import Runner
 from espnet3.parallel.sharded import PARTIAL, leased_partials, run_shard
-from espnet3.pipeline.contents import named_files
-from espnet3.pipeline.fingerprint import fingerprint_of, stage_fingerprint
+from espnet3.pipeline.fingerprint import fingerprint_of, stage_inputs
 from espnet3.pipeline.shard import current_shard
 from espnet3.recipe.recipe import activated
 from espnet3.runtime.files import remove, replacing, write_text
@@ -159,7 +158,7 @@ def collect_stats(config: DictConfig | dict[str, Any]) -> None:
     runner = Runner(
         provider,
         stats_dir / PARTIAL,
-        work_fingerprint(config, settings),
+        work_fingerprint(config),
         label="statistics",
         workers=1 if current_shard() else settings.num_workers,
     )
@@ -172,11 +171,10 @@ def collect_stats(config: DictConfig | dict[str, Any]) -> None:
             remove(partials)
 
 
-def work_fingerprint(config: DictConfig | dict[str, Any], settings: StatsConfig) -> str:
+def work_fingerprint(config: DictConfig | dict[str, Any]) -> str:
     """One hash of all that the statistics depend on: the stage and the manifests."""
-    references = [reference for split in SPLITS for reference in getattr(settings.dataset, split)]
-    manifests = named_files([reference.data_src_args for reference in references], Path(settings.recipe_dir))
-    return fingerprint_of({"stage": stage_fingerprint(config), "files": manifests, "chunk": CHUNK})
+    inputs = stage_inputs(config, without=("data_dir", "stats_dir", "exp_dir", "recipe_dir"))
+    return fingerprint_of({"stage": inputs.fingerprint, "chunk": CHUNK})
 
 
 def _gather(provider: StatsProvider, results: Iterable[Mapping[str, Any]]) -> tuple[dict[str, list[int]], Moments]:

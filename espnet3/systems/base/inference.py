@@ -21,8 +21,7 @@ from espnet3.errors import ConfigError, DataError
 from espnet3.parallel.runner import Runner
 from espnet3.parallel.sharded import PARTIAL, leased_partials, run_shard
 from espnet3.parallel.threads import threads_each
-from espnet3.pipeline.contents import named_files
-from espnet3.pipeline.fingerprint import fingerprint_of, stage_fingerprint
+from espnet3.pipeline.fingerprint import fingerprint_of, stage_inputs
 from espnet3.pipeline.shard import current_shard
 from espnet3.runtime.files import remove, replacing_dir
 from espnet3.systems.base.config import InferenceConfig, read_config
@@ -30,6 +29,9 @@ from espnet3.systems.base.inference_provider import InferenceProvider
 from espnet3.systems.base.inference_timing import summarise
 
 log = logging.getLogger(__name__)
+
+PLACES = ("data_dir", "inference_dir", "recipe_dir")
+"""Keys of the inference config on which no output depends."""
 
 
 def infer(config: DictConfig | dict[str, Any]) -> None:
@@ -47,9 +49,7 @@ def infer(config: DictConfig | dict[str, Any]) -> None:
     test_sets = load_test_sets(settings.dataset.test, Path(settings.recipe_dir), "inference_config.dataset.test")
     utterances = {name: utterance_ids(name, dataset) for name, dataset in test_sets.items()}
     with leased_partials(settings.inference_dir) as partials:
-        runners = [
-            make_runner(settings, name, work_fingerprint(config, settings, ids)) for name, ids in utterances.items()
-        ]
+        runners = [make_runner(settings, name, work_fingerprint(config, ids)) for name, ids in utterances.items()]
         if run_shard(runners, settings.parallel.shards, partials):
             for runner in runners:
                 write_test_set(settings, runner)
@@ -88,11 +88,10 @@ def utterance_ids(name: str, dataset: SpeechDataset) -> list[str]:
     return ids
 
 
-def work_fingerprint(config: DictConfig | dict[str, Any], settings: InferenceConfig, ids: list[str]) -> str:
-    """One hash of all that a test set's outputs depend on: the stage, the files it names, the utterances."""
-    named = [settings.model, [reference.data_src_args for reference in settings.dataset.test]]
-    files = named_files(named, Path(settings.exp_dir))
-    return fingerprint_of({"stage": stage_fingerprint(config), "files": files, "utterances": ids})
+def work_fingerprint(config: DictConfig | dict[str, Any], ids: list[str]) -> str:
+    """One hash of all that a test set's outputs depend on: the stage and the utterances."""
+    inputs = stage_inputs(config, without=PLACES)
+    return fingerprint_of({"stage": inputs.fingerprint, "utterances": ids})
 
 
 def make_runner(settings: InferenceConfig, test_set: str, fingerprint: str) -> Runner:

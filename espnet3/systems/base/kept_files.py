@@ -14,9 +14,8 @@ from typing import Any
 
 from espnet3.components.training.record import KEPT
 from espnet3.config.instantiate import prepare
-from espnet3.config.slots import replace_texts
+from espnet3.config.slots import replace_texts, texts_in
 from espnet3.errors import DataError
-from espnet3.pipeline.contents import strings
 from espnet3.runtime.files import remove, replacing_dir
 
 OF_TRAINING = ("augment", "feature_augment")
@@ -71,7 +70,7 @@ def locate_files(config: Mapping[str, Any], exp_dir: Path) -> dict[str, Any]:
 def _targets(node: Any, folder: Path) -> dict[str, Path]:
     """For each text in `node` that names a file, where in the folder of kept files its copy goes."""
     targets: dict[str, Path] = {}
-    for text in strings(node):
+    for text in texts_in(node):
         if text not in targets and _is_file(text):
             target = folder / Path(text).name
             targets[text] = folder / f"{len(targets)}-{target.name}" if target in targets.values() else target

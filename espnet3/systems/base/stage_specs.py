@@ -22,6 +22,10 @@ def _in(slot: str, *keys: str) -> tuple[str, ...]:
     return tuple(f"{slot}.{key}" for key in keys)
 
 
+INFERRED = "{inference_config.inference_dir}/{inference_config.dataset.test.*.name}"
+_SCORED = "{metrics_config.inference_dir}/{metrics_config.dataset.test.*.name}"
+_EXPERIMENT = "{training_config.exp_dir}"
+_TRAINED = (f"{_EXPERIMENT}/config.yaml", f"{_EXPERIMENT}/averaged.safetensors", f"{_EXPERIMENT}/files/*/*")
 _PACKED_MODEL = "{publication_config.pack_model.pack_dir}/meta.json"
 _PACKED_DEMO = "{publication_config.pack_demo.pack_dir}/app.py"
 
@@ -29,14 +33,11 @@ STAGE_SPECS: Mapping[str, StageSpec] = {
     "create_dataset": StageSpec(
         slots=("training_config",),
         log_dir="training_config.data_dir",
-        # A further test set from the same source makes no new data, and must not cost a new training.
+        # A further test set from the same source makes no new data.
         reads=("training_config.create_dataset", *TRAINING_DATA, "training_config.dataset.test.*.data_src"),
-        files=("training_config.create_dataset",),
-        outputs=(
-            "{training_config.data_dir}",
-            *TRAINING_MANIFESTS,
-            "{training_config.dataset.test.*.data_src_args.manifest}",
-        ),
+        exports=("DatasetBuilder",),
+        folders=("{training_config.data_dir}",),
+        outputs=(*TRAINING_MANIFESTS, "{training_config.dataset.test.*.data_src_args.manifest}"),
     ),
     "collect_stats": StageSpec(
         slots=("training_config",),
@@ -63,7 +64,7 @@ STAGE_SPECS: Mapping[str, StageSpec] = {
             "{training_config.augment.*.files.*}",
             "{training_config.init_param.file}",
         ),
-        outputs=("{training_config.exp_dir}/config.yaml", "{training_config.exp_dir}/averaged.safetensors"),
+        outputs=_TRAINED,
     ),
     "infer": StageSpec(
         slots=("inference_config",),
@@ -72,7 +73,8 @@ STAGE_SPECS: Mapping[str, StageSpec] = {
         ignores=_in("inference_config", *_NOT_OF_INFERENCE),
         after=("create_dataset", "train"),
         inputs=("{inference_config.exp_dir}", "{inference_config.dataset.test.*.data_src_args.manifest}"),
-        outputs=("{inference_config.inference_dir}/{inference_config.dataset.test.*.name}",),
+        folders=(INFERRED,),
+        outputs=(f"{INFERRED}/*.scp", f"{INFERRED}/*/"),
         partial_outputs=("{inference_config.inference_dir}/.unfinished/shards.json",),
     ),
     "measure": StageSpec(
@@ -81,7 +83,12 @@ STAGE_SPECS: Mapping[str, StageSpec] = {
         reads=("metrics_config",),
         ignores=_in("metrics_config", *_NOT_OF_METRICS),
         after=("infer",),
-        inputs=("{metrics_config.inference_dir}",),
+        inputs=(
+            "{metrics_config.inference_dir}",
+            "{metrics_config.dataset.test.*.data_src_args.manifest}",
+            f"{_SCORED}/*.scp",
+            f"{_SCORED}/*/",
+        ),
         outputs=("{metrics_config.inference_dir}/metrics.json",),
     ),
     "pack_model": StageSpec(
@@ -90,15 +97,16 @@ STAGE_SPECS: Mapping[str, StageSpec] = {
         reads=_in("publication_config", "exp_tag", "pack_model", "model", "upload_model.repo"),
         ignores=_in("publication_config", "pack_model.pack_dir", "model.exp_dir"),
         after=("train", "measure"),
-        inputs=("{training_config.exp_dir}/config.yaml", "{training_config.exp_dir}/averaged.safetensors"),
-        outputs=(_PACKED_MODEL,),
+        inputs=(*_TRAINED, "{publication_config.inference_dir}/metrics*.json"),
+        folders=(_PACKED_MODEL,),
+        outputs=("{publication_config.pack_model.pack_dir}",),
     ),
     "upload_model": StageSpec(
         slots=("publication_config",),
         log_dir="training_config.exp_dir",
         reads=_in("publication_config", "upload_model"),
         after=("pack_model",),
-        inputs=(_PACKED_MODEL,),
+        inputs=(_PACKED_MODEL, "{publication_config.pack_model.pack_dir}/SHA256SUM*"),
     ),
     "pack_demo": StageSpec(
         slots=("publication_config",),
@@ -106,14 +114,15 @@ STAGE_SPECS: Mapping[str, StageSpec] = {
         reads=_in("publication_config", "pack_demo", "upload_model.repo"),
         ignores=_in("publication_config", "pack_demo.pack_dir"),
         after=("pack_model",),
-        inputs=(_PACKED_MODEL,),
-        outputs=(_PACKED_DEMO,),
+        inputs=(_PACKED_MODEL, "{publication_config.pack_model.pack_dir}/SHA256SUM*"),
+        folders=(_PACKED_DEMO,),
+        outputs=("{publication_config.pack_demo.pack_dir}",),
     ),
     "upload_demo": StageSpec(
         slots=("publication_config",),
         log_dir="training_config.exp_dir",
         reads=_in("publication_config", "upload_demo"),
         after=("pack_demo",),
-        inputs=(_PACKED_DEMO,),
+        inputs=(_PACKED_DEMO, "{publication_config.pack_demo.pack_dir}/*"),
     ),
 }

@@ -74,7 +74,7 @@ def test_a_file_that_the_arguments_name_builds_again_when_edited(
 
 def test_a_forced_stage_builds_again(recipe: Recipe) -> None:
     create_dataset(recipe.config())
-    with running(StageRun("0", {}, forced=True)):
+    with running(StageRun(forced=True)):
         create_dataset(recipe.config())
     assert recipe.builds == 2
 

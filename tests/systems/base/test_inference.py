@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ import soundfile
 from espnet3.components.data.manifest import Utterance, write_manifest
 from espnet3.components.data.scp import read_scp
 from espnet3.errors import ConfigError, DataError, TryAgain
-from espnet3.pipeline.fingerprint import StageRun, running
+from espnet3.pipeline.fingerprint import StageRun, running, stage_inputs
 from espnet3.pipeline.shard import Shard, sharding
-from espnet3.systems.base.inference import infer
+from espnet3.systems.base.inference import PLACES, infer
 
 ROOT = Path(__file__).parents[3]
 RATE = 8000
@@ -113,7 +114,7 @@ def test_shards_leave_the_same_files_when_they_are_merged(config: Config) -> Non
 
 
 def test_a_forced_merge_keeps_what_the_shards_have_done(config: Config) -> None:
-    with running(StageRun("f" * 64, {}, forced=True)):
+    with running(StageRun(forced=True)):
         for index in (0, 1):
             with sharding(Shard(2, index)):
                 infer(config)
@@ -164,7 +165,7 @@ def test_what_is_kept_of_another_model_or_config_is_not_used(config: Config, cha
     model = {"_target_": ECHO, "suffix": "", "weights": "averaged.safetensors"}
     config |= {"batch_seconds": 0.01, "model": model}
     Path("unseen-3.wav").rename("away")
-    with running(StageRun("a" * 64, {})), pytest.raises(DataError, match=r"unseen-3\.wav"):
+    with pytest.raises(DataError, match=r"unseen-3\.wav"):
         infer(config)
     Path("away").rename("unseen-3.wav")
     kept = len(Path("diary").read_text().split())
@@ -172,8 +173,10 @@ def test_what_is_kept_of_another_model_or_config_is_not_used(config: Config, cha
         rewrite("unseen.jsonl", "TEXT", "WORD")
     if change == "weights":
         rewrite("exp/averaged.safetensors", "old", "new")
-    stage = StageRun(("b" if change == "stage" else "a") * 64, {}, forced=change == "force")
-    with running(stage):
+    if change == "stage":
+        model["suffix"] = "!"
+    inputs = stage_inputs(config, without=PLACES)
+    with running(StageRun(inputs, forced=True)) if change == "force" else nullcontext():
         infer(config)
     assert len(Path("diary").read_text().split()) == 8 + (0 if change == "nothing" else kept)
 
@@ -189,7 +192,7 @@ def test_a_killed_run_goes_on_where_it_stopped(config: Config) -> None:
         "    if len(Path('diary').read_text().split()) == 4: os.kill(os.getpid(), 9)\n"
         "    return record(self, utt_id, output)\n"
         "work._Decoding.record = die\n"
-        "from espnet3.systems.base.inference import infer\n"
+        "from espnet3.systems.base.inference import PLACES, infer\n"
         "infer(json.loads(Path('config.json').read_text()))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -203,7 +206,7 @@ def test_a_killed_run_goes_on_where_it_stopped(config: Config) -> None:
 def test_the_stage_needs_no_torch(config: Config) -> None:
     Path("config.json").write_text(json.dumps(config))
     script = (
-        "import json, sys; from pathlib import Path; from espnet3.systems.base.inference import infer\n"
+        "import json, sys; from pathlib import Path; from espnet3.systems.base.inference import PLACES, infer\n"
         "infer(json.loads(Path('config.json').read_text())); assert 'torch' not in sys.modules, 'torch'\n"
     )
     subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)

@@ -1,0 +1,102 @@
+"""What a piece of Python source is, whatever its comments and layout, and which names it uses. `code` asks here."""
+
+import ast
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from espnet3.config.target_sources import Module
+
+NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+"""A dotted name."""
+_SKIPPED = ("ctx", "type_comment", "kind", "lineno", "col_offset", "end_lineno", "end_col_offset", "type_ignores")
+
+
+def syntax_digest(node: ast.AST) -> str:
+    """sha256 of a syntax tree without docstrings, the same on every Python: what is empty counts as absent."""
+    digest = hashlib.sha256()
+    for part in _parts(node):
+        digest.update(part.encode(errors="surrogatepass") + b"\0")
+    return digest.hexdigest()
+
+
+def names_used(node: ast.AST) -> list[str]:
+    """The names that code uses, `a` or `a.b.c`, each once."""
+    found = (
+        _chain(each) if isinstance(each, ast.Attribute) else each.id
+        for each in ast.walk(node)
+        if isinstance(each, ast.Attribute | ast.Name)
+    )
+    return [name for name in dict.fromkeys(found) if name]
+
+
+def names_imported(node: ast.AST, module: Module) -> dict[str, str]:
+    """What code imports inside itself: the full dotted name by the name that it is used by."""
+    found: dict[str, str] = {}
+    for each in ast.walk(node):
+        if isinstance(each, ast.ImportFrom):
+            found |= {alias.asname or alias.name: f"{module.absolute(each)}.{alias.name}" for alias in each.names}
+        elif isinstance(each, ast.Import):
+            found |= {alias.asname or alias.name: alias.name for alias in each.names}
+    return found
+
+
+def names_in_texts(node: ast.AST) -> list[str]:
+    """The texts in code that are dotted names, each once."""
+    texts = (each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str))
+    return list(dict.fromkeys(text for text in texts if NAME.fullmatch(text)))
+
+
+def is_import_time(node: ast.stmt) -> bool:
+    """Whether a statement of a module's top level does something when the module is imported.
+
+    Definitions, imports and assignments to names count when they are used; a docstring, and what a type checker or
+    `python FILE` alone sees, never does.
+    """
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
+        return False
+    if isinstance(node, ast.AnnAssign):
+        return not isinstance(node.target, ast.Name)
+    if isinstance(node, ast.Assign):
+        return not all(isinstance(target, ast.Name | ast.Tuple) for target in node.targets)
+    if isinstance(node, ast.Expr):
+        return not isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.If):
+        tested = {each.id for each in ast.walk(node.test) if isinstance(each, ast.Name)}
+        tested |= {each.attr for each in ast.walk(node.test) if isinstance(each, ast.Attribute)}
+        return not tested & {"TYPE_CHECKING", "__name__"}
+    return True
+
+
+def _chain(node: ast.Attribute) -> str:
+    """`a.b.c` of an attribute of an attribute of a name; empty for any other expression."""
+    parts = [node.attr]
+    value = node.value
+    while isinstance(value, ast.Attribute):
+        parts.append(value.attr)
+        value = value.value
+    return ".".join([value.id, *reversed(parts)]) if isinstance(value, ast.Name) else ""
+
+
+def _parts(node: Any) -> Iterator[str]:
+    if isinstance(node, ast.AST):
+        yield type(node).__name__
+        for name, value in ast.iter_fields(node):
+            if name in _SKIPPED or value is None or value == []:
+                continue
+            yield name
+            yield from _parts(_without_docstring(node, value) if name == "body" else value)
+        yield ")"
+    elif isinstance(node, list):
+        for each in node:
+            yield from _parts(each)
+        yield "]"
+    else:
+        yield repr(node)
+
+
+def _without_docstring(node: ast.AST, body: Any) -> Any:
+    if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        return body
+    return body[1:] if ast.get_docstring(node, clean=False) is not None else body
