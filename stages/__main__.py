@@ -1,4 +1,4 @@
-"""`python -m stages <stage> --config RUN_CONFIG` for any stage; also plan, report and doctor, which are no stages.
+"""`python -m stages <stage> --config RUN_CONFIG` for any stage; and plan, report, prune and doctor, which are none.
 
 Stages with a module here may be run by it just as well; a stage that only a recipe's System has is run here.
 """
@@ -16,6 +16,7 @@ usage: python -m stages <stage> --config FILE   run a stage: {stages},
                                                 or any other that the recipe's System has
        python -m stages plan --config FILE      unpack a run, check it, say which stages are to run
        python -m stages report --config FILE    write down what came of a run
+       python -m stages prune --config FILE     remove backups of earlier trainings
        python -m stages doctor DIR              check a volume
 """
 
@@ -29,7 +30,7 @@ def main(arguments: list[str]) -> NoReturn:
     if command == "finish":
         sys.stderr.write("warning: finish is now report; the old name is understood for this version only.\n")
         command = "report"
-    if command in ("plan", "report", "doctor"):
+    if command in ("plan", "report", "prune", "doctor"):
         _entrypoint.end_with(command, lambda outcome: _call(command, arguments[1:], outcome))
     _entrypoint.run(command, arguments[1:])
 

@@ -1,8 +1,8 @@
 """What the environment tells a stage's container beside its run config: every variable, and what it may say.
 
-The entrypoints ask here, and nowhere else reads these; the README's table is held to `VARIABLES` by a test. Two are for
-the library itself: `ARGO_PROGRESS_FILE` is read by `espnet3.runtime.progress`, and the log's head
-(`espnet3.runtime.logs`) tells the image and the attempt.
+The entrypoints ask here, and nowhere else reads these; the README's table is held to `VARIABLES` by a test. Some are
+for the library itself: `ARGO_PROGRESS_FILE` is read by `espnet3.runtime.progress`, `ESPNET3_VERIFY` by
+`espnet3.pipeline.contents`, and the log's head (`espnet3.runtime.logs`) tells the image and the attempt.
 """
 
 import os
@@ -23,6 +23,8 @@ VARIABLES: Mapping[str, str] = {
     "ESPNET3_STAGES": "plan: stages separated by commas or spaces, or `all`; any other is skipped",
     "ESPNET3_FORCE": "stages that run although they are done; a repeated attempt goes on with what the first began",
     "ESPNET3_IDEMPOTENCY_KEY": "its idempotency key, such as a Job's uid: a later attempt with it goes on",
+    "ESPNET3_VERIFY": "plan: 1 reads every file anew, and no remembered digest counts",
+    "ESPNET3_PRUNE": "prune: names of backups (`checkpoints.1`) and ages (`30d`) of those to remove",
     "ESPNET3_PLAN_DIR": "plan: where a file per stage says `run` or `skip`; default `.runs/<hash>/plan`",
     "ESPNET3_OUTCOME_FILE": "where a stage writes what came of it, as JSON",
     "ESPNET3_ATTEMPT": "number of this attempt, from 0",

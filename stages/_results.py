@@ -12,8 +12,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from espnet3.pipeline.spec import System
+from espnet3.pipeline.paths import expand
+from espnet3.pipeline.spec import System, slots_of
 from espnet3.recipe.summary import read_scores
+from espnet3.systems.base.stage_specs import STATS
 
 
 def result_of(system: System, stage: str) -> Any:
@@ -26,7 +28,8 @@ def result_of(system: System, stage: str) -> Any:
 
 def _data(system: System) -> Any:
     """Hours and utterances of each split."""
-    splits = _json(_directory(system.training_config, "stats_dir") / "summary.json")
+    (summary,) = expand([f"{STATS}/summary.json"], slots_of(system))
+    splits = _json(summary)
     return {name: {key: split[key] for key in ("hours", "utterances")} for name, split in splits.items()}
 
 

@@ -66,7 +66,10 @@ def content_of_tree(path: Path) -> Content | None:
 
 def is_model(folder: Path) -> bool:
     """Whether a folder holds a trained model: of such a one, only the model counts."""
-    return (folder / MODEL_CONFIG).is_file() and next(folder.glob("*.safetensors"), None) is not None
+    try:
+        return (folder / MODEL_CONFIG).is_file() and next(folder.glob("*.safetensors"), None) is not None
+    except OSError:  # too long for a path
+        return False
 
 
 def model_files(folder: Path) -> list[Path]:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from espnet3.pipeline.contents import Content
-from espnet3.pipeline.fingerprint import FileInput, FingerprintInputs, short_key
+from espnet3.pipeline.fingerprint import FingerprintInputs, short_key
+from espnet3.pipeline.settings import FileInput
 
 _ABSENT: Any = object()
 

@@ -8,7 +8,7 @@ in one directory the earlier one leaves no record on the other's files.
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,7 +51,10 @@ def reasons_to_run(system: System, stage: str, record: Record | None, inputs: Fi
         yield "always runs"
         return
     if record is None:
-        yield NOT_FINISHED if _was_started(system, stage) else "never run"
+        # What experiments share was made under other names: because of what this is another, is worth telling.
+        latest = _latest_record(system, stage) if spec.named_by else None
+        others = differences(latest.inputs, inputs) if latest else []
+        yield from others or [NOT_FINISHED if _was_started(system, stage) else "never run"]
         return
     yield from differences(record.inputs, inputs)
     yield from _changed_outputs(system, stage, record)
@@ -72,6 +75,15 @@ def read_record(system: System, stage: str) -> Record | None:
         log.warning("The done record %s cannot be read (%s): %s runs again.", path, error, stage)
         return None
     return _parse(plain)
+
+
+def _latest_record(system: System, stage: str) -> Record | None:
+    """That of the stage's last run, whatever it was named by."""
+    path = record_path(spec_of(system, stage), stage, slots_of(system))
+    paths = sorted(path.parent.glob(f"{stage}-*.json"), key=lambda each: each.stat().st_mtime_ns) if path else []
+    with suppress(OSError, ValueError):
+        return _parse(json.loads(paths[-1].read_text(encoding="utf-8"))) if paths else None
+    return None
 
 
 @contextmanager

@@ -6,7 +6,6 @@ one with equal contents is equal. Settings that change no byte of the products a
 those of the last run; a running stage asks for its own (`stage_inputs`), so as never to mix products of two.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,35 +15,27 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from espnet3.config.slot_names import SLOTS
 from espnet3.pipeline.code import Code, Digests
-from espnet3.pipeline.contents import MODEL_CONFIG, content_of, content_of_tree, is_model, model_files
-from espnet3.pipeline.paths import Slots, expand, find, found_by
-from espnet3.pipeline.spec import StageSpec, System, slots_of, spec_of
-
-COSMETIC = (
-    "num_workers",
-    "parallel",
-    "stage_log_mode",
-    "dataloader.num_workers",
-    "trainer.log_every_n_steps",
-    "trainer.every_n_minutes",
-    "trainer.resume",
+from espnet3.pipeline.contents import MODEL_CONFIG, content_of_tree
+from espnet3.pipeline.paths import expand, found_by
+from espnet3.pipeline.settings import (
+    COSMETIC,
+    FileInput,
+    Settings,
+    Slots,
+    contents_named,
+    fingerprint_of,
+    leaves,
+    names_of_files,
+    plain_of,
+    settings_of,
+    without_files,
+    without_keys,
 )
-"""Keys, relative to a slot, on which no product's bytes depend."""
-Settings = dict[str, Any]
-"""Values by dotted key."""
-
-
-@dataclass(frozen=True)
-class FileInput:
-    """A file or folder that a stage reads, with what is in it."""
-
-    path: str
-    digest: str
-    size: int
+from espnet3.pipeline.spec import StageSpec, System, slots_of, spec_of
 
 
 @dataclass(frozen=True)
@@ -143,13 +134,7 @@ def stage_inputs(config: DictConfig | Mapping[str, Any], without: Sequence[str] 
 
 def config_inputs(config: DictConfig | Mapping[str, Any], without: Sequence[str] = ()) -> FingerprintInputs:
     """A config and what is in the files that it names; `without` as in `stage_inputs`."""
-    return _with_contents(_leaves(_without(plain_of(config), (*COSMETIC, *without))), StageSpec(), {}, None)
-
-
-def fingerprint_of(mapping: Mapping[str, Any] | DictConfig) -> str:
-    """sha256 (hex) of a mapping of plain values, whatever the order of its keys."""
-    canonical = json.dumps(plain_of(mapping), sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()
+    return _with_contents(leaves(without_keys(plain_of(config), (*COSMETIC, *without))), StageSpec(), {}, None)
 
 
 def inputs_of(system: System, stage: str, code: Code, earlier: FingerprintInputs | None = None) -> FingerprintInputs:
@@ -163,7 +148,7 @@ def inputs_of(system: System, stage: str, code: Code, earlier: FingerprintInputs
             unchanged, because an archive may be removed when its corpus is built.
     """
     spec, slots = spec_of(system, stage), slots_of(system)
-    settings = _settings_of(spec, slots)
+    settings = settings_of(spec, slots)
     inputs = _with_contents(settings, spec, slots, earlier)
     digests = code.of_stage(type(system), stage, settings, _targets_of_models(inputs.contents))
     # As a record gives it back: a value that JSON lacks must not differ from itself.
@@ -178,23 +163,12 @@ def _targets_of_models(contents: Mapping[str, FileInput]) -> Iterator[str]:
                 yield from re.findall(r"_target_:\s*['\"]?([\w.]+)", Path(each.path).read_text(encoding="utf-8"))
 
 
-def _settings_of(spec: StageSpec, slots: Slots) -> Settings:
-    read = {part.partition(".")[0] for part in spec.reads}
-    plain = {slot: plain_of(config) for slot, config in slots.items() if config is not None and slot in read}
-    plain = _without(plain, [*(f"{slot}.{key}" for slot in plain for key in COSMETIC), *spec.ignores])
-    return {key: value for part in spec.reads for key, value in _select(plain, part).items()}
-
-
 def _with_contents(
     settings: Settings, spec: StageSpec, slots: Slots, earlier: FingerprintInputs | None
 ) -> FingerprintInputs:
     """Put contents in the place of the settings that name files, and add those of the stage's inputs."""
-    own = _own_places(spec, slots)
     experiments = [Path(value) for key, value in settings.items() if key.endswith("exp_dir") and isinstance(value, str)]
-    contents: dict[str, FileInput] = {}
-    for key, text in _names_of_files(settings):
-        places = [path for path in (Path(text), *(folder / text for folder in experiments)) if not _is_own(path, own)]
-        contents |= next(filter(None, (_contents_at(key, path) for path in places)), {})
+    contents = contents_named(settings, beside=experiments, own=_own_places(spec, slots))
     named = {each.path for each in contents.values()}
     for template in spec.inputs:
         for role, path in found_by(template, slots):
@@ -202,16 +176,7 @@ def _with_contents(
             if content is not None and str(path) not in named:
                 contents[role] = FileInput(str(path), content.digest, content.size)
     contents |= _gone(contents, earlier, settings)
-    return FingerprintInputs(_without_files(settings, contents), contents)
-
-
-def _names_of_files(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Texts that may be a path, by key; of a list, each entry by its place. A bare word is a setting, not a file."""
-    for key, value in settings.items():
-        entries = enumerate(value) if isinstance(value, list) else [(None, value)]
-        for place, text in entries:
-            if isinstance(text, str) and "\0" not in text and (re.search(r"[./]", text) or key.endswith("_dir")):
-                yield (key if place is None else f"{key}.{place}"), text
+    return FingerprintInputs(without_files(settings, contents), contents)
 
 
 def _own_places(spec: StageSpec, slots: Slots) -> list[Path]:
@@ -220,85 +185,17 @@ def _own_places(spec: StageSpec, slots: Slots) -> list[Path]:
     return [path.absolute() for path in expand((*spec.outputs, *spec.folders, *log_dir), slots)]
 
 
-def _is_own(path: Path, own: Sequence[Path]) -> bool:
-    return path.absolute() in own
-
-
-def _contents_at(key: str, path: Path) -> dict[str, FileInput]:
-    """What is at `path`, which a setting names: a file, or each file of a trained model; other folders do not count."""
-    if is_model(path):
-        return {f"{key}/{file.relative_to(path)}": found for file in model_files(path) if (found := _file_input(file))}
-    found = _file_input(path)
-    return {key: found} if found else {}
-
-
-def _file_input(path: Path) -> FileInput | None:
-    content = content_of(path)
-    return FileInput(str(path), content.digest, content.size) if content else None
-
-
 def _gone(
     found: Mapping[str, FileInput], earlier: FingerprintInputs | None, settings: Settings
 ) -> dict[str, FileInput]:
     """Files of the last run that are still named but not there any more."""
-    named = dict(_names_of_files(settings))
+    named = dict(names_of_files(settings))
     before = earlier.contents if earlier else {}
     return {
         key: each
         for key, each in before.items()
         if key not in found and key in named and Path(each.path).name == Path(named[key]).name
     }
-
-
-def _without_files(settings: Settings, contents: Mapping[str, FileInput]) -> Settings:
-    named = {role.partition("/")[0] for role in contents}
-    kept: Settings = {}
-    for key, value in settings.items():
-        if isinstance(value, list) and any(f"{key}.{place}" in named for place in range(len(value))):
-            kept |= {f"{key}.{place}": each for place, each in enumerate(value) if f"{key}.{place}" not in named}
-        elif key not in named:
-            kept[key] = value
-    return kept
-
-
-def _select(plain: Any, part: str) -> Settings:
-    """The leaves of a dotted part; with `*`, the set of values that it stands for."""
-    if "*" in part:
-        values = {json.dumps(value, sort_keys=True) for value in find(plain, part.split(".")) if value is not None}
-        return {part: [json.loads(value) for value in sorted(values)]}
-    found = find(plain, part.split("."))
-    return _leaves(found[0], part) if found else {}
-
-
-def _leaves(node: Any, key: str = "") -> Settings:
-    prefix = f"{key}." if key else ""
-    if isinstance(node, dict):
-        return {name: value for child in node for name, value in _leaves(node[child], f"{prefix}{child}").items()}
-    if isinstance(node, list) and any(isinstance(entry, dict | list) for entry in node):
-        return {name: value for i, entry in enumerate(node) for name, value in _leaves(entry, f"{prefix}{i}").items()}
-    return {} if node in ({}, []) else {key: node}
-
-
-def _without(node: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    for key in keys:
-        node = _dropped(node, key.split("."))
-    return node
-
-
-def _dropped(node: Any, path: list[str]) -> Any:
-    head, rest = path[0], path[1:]
-    if not isinstance(node, dict) or head not in node:
-        return node
-    if not rest:
-        return {key: value for key, value in node.items() if key != head}
-    return {**node, head: _dropped(node[head], rest)}
-
-
-def plain_of(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a config as plain Python."""
-    plain = OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else dict(config)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
 
 
 def short_key(key: str) -> str:

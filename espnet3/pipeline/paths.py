@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
+from espnet3.pipeline.settings import SPECS, Slots, find, product_key
 from espnet3.pipeline.spec import StageSpec, System, slots_of
 
-Slots = Mapping[str, DictConfig | None]
 _PLACE = re.compile(r"\{([^}]+)\}")
 
 
@@ -47,7 +47,13 @@ def record_path(spec: StageSpec, stage: str, slots: Slots) -> Path | None:
     if not spec.log_dir or not spec.reads:
         return None
     found = expand([f"{{{spec.log_dir}}}"], slots)
-    return found[0] / ".done" / f"{stage}.json" if found else None
+    name = f"{stage}-{product_key(spec, slots)}" if spec.named_by else stage
+    return found[0] / ".done" / f"{name}.json" if found else None
+
+
+def product_path(path: str, name: str) -> str:
+    """Where a product lies whose setting says `path`: in a folder beside it, unless a file was given by hand."""
+    return path if Path(path).is_file() else str(Path(path).parent / name / Path(path).name)
 
 
 def outputs_of(system: System) -> dict[str, list[Path]]:
@@ -66,17 +72,6 @@ def makers(outputs: Mapping[str, list[Path]], wanted: Path) -> list[str]:
     """
     exact = [stage for stage, paths in outputs.items() if any(_holds(wanted, path) for path in paths)]
     return exact or [stage for stage, paths in outputs.items() if any(_holds(path, wanted) for path in paths)]
-
-
-def find(node: Any, path: list[str]) -> list[Any]:
-    """The values at a dotted path, of which `*` stands for every entry of a list or mapping."""
-    if not path:
-        return [node]
-    head, rest = path[0], path[1:]
-    if head == "*":
-        entries = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-        return [value for entry in entries for value in find(entry, rest)]
-    return find(node[head], rest) if isinstance(node, dict) and head in node else []
 
 
 def fixed_part(template: str) -> str:
@@ -100,6 +95,19 @@ def _expand(template: str, slots: Slots, escape: Any = str) -> list[Path]:
 
 
 def _values(reference: str, slots: Slots) -> list[Any]:
+    """What stands for the text in braces.
+
+    `SLOT.KEY` is a value, `@STAGE` the name of what that stage makes, and `SLOT.KEY@STAGE` a file of it: the path that
+    the setting gives, in a folder of that name, unless somebody has put a file at the path itself.
+    """
+    key, at, stage = reference.partition("@")
+    if not at:
+        return _values_of_key(key, slots)
+    name = product_key(slots[SPECS][stage], slots)
+    return [name] if not key else [product_path(value, name) for value in _values_of_key(key, slots) if value]
+
+
+def _values_of_key(reference: str, slots: Slots) -> list[Any]:
     """The values of `SLOT.KEY`; of the config, only the part before a `*` is made plain, because that takes long."""
     slot, _, key = reference.partition(".")
     head, star, _ = key.partition(".*")

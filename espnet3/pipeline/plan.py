@@ -16,6 +16,7 @@ from espnet3.pipeline.code import Code
 from espnet3.pipeline.done import NOT_FINISHED, read_record, reasons_to_run
 from espnet3.pipeline.fingerprint import StageRun, inputs_of
 from espnet3.pipeline.paths import expand
+from espnet3.pipeline.prune import find_backups
 from espnet3.pipeline.spec import System, slots_of, spec_of
 
 MOST_REASONS = 4
@@ -143,6 +144,7 @@ def _as_text(system: System, decision: Decision) -> str:
         f"  log      {system.log_directory(decision.stage) / decision.stage}.log",
         *(f"  reads    {file}" for file in _some(expand(spec.inputs, slots), _with_state)),
         *(f"  writes   {file}" for file in _some(expand((*spec.folders, *spec.outputs), slots), _with_state)),
+        *(f"  backup   {backup}" for backup in find_backups(system, [decision.stage])),
     ]
     return "\n".join(lines)
 
@@ -177,6 +179,7 @@ def _show_table(plan: Plan) -> None:
         stage = "\n".join([f"[bold]{decision.stage}[/bold]", *(f"[dim]{slot}[/dim]" for slot in spec.slots)])
         files = _marked("reads ", expand(spec.inputs, slots))
         files += _marked("writes", expand((*spec.folders, *spec.outputs), slots))
+        files += [f"  backup {backup}" for backup in find_backups(plan.system, [decision.stage])]
         files.append(f"  log    {plan.system.log_directory(decision.stage) / decision.stage}.log")
         table.add_row(stage, f"[{colour}]{escape(explain(decision))}[/{colour}]", escape("\n".join(files)))
     Console().print(table)

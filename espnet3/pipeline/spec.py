@@ -8,7 +8,7 @@ System.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from omegaconf import DictConfig
 
@@ -38,6 +38,9 @@ class StageSpec:
     """Those of `inputs` that the stage makes itself where no stage before it has."""
     outputs: tuple[str, ...] = ()
     """Path templates of the files and folders that the stage makes, and that must stay as it left them."""
+    named_by: tuple[str, ...] = ()
+    """Parts of slots by whose contents the products are named (`{@STAGE}` in a template): experiments that share a
+    directory then share what is equal, and nothing else."""
     folders: tuple[str, ...] = ()
     """Path templates of folders in which the stage works; that they exist is all that is asked of them."""
     partial_outputs: tuple[str, ...] = ()
@@ -66,12 +69,16 @@ class System(Protocol):
         """Where what `stage` has made goes when it starts anew under other settings; None where it is replaced."""
         ...
 
+    def backups(self, stage: str) -> list[Path]:
+        """What `stage` has put away so far, oldest first."""
+        ...
+
 
 def spec_of(system: System | type[System], stage: str) -> StageSpec:
     """The declaration of `stage`; an empty one where the System makes none."""
     return system.stage_specs.get(stage, StageSpec())
 
 
-def slots_of(system: System) -> dict[str, DictConfig | None]:
-    """The configs of a System by slot."""
-    return {slot: getattr(system, slot) for slot in SLOTS}
+def slots_of(system: System) -> dict[str, Any]:
+    """The configs of a System by slot, and what it declares of its stages, by which paths are made."""
+    return {**{slot: getattr(system, slot) for slot in SLOTS}, "@": system.stage_specs}

@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from espnet3.packs.pack import CARD, KIND, META, SCHEMA_VERSION, SUMS, WEIGHTS, read_pack, refuse_foreign
-from espnet3.pipeline.fingerprint import fingerprint_of
+from espnet3.pipeline.settings import fingerprint_of
 from espnet3.publishing.card import card, eval_results
 from espnet3.publishing.collect import write_parts
 from espnet3.publishing.privacy import refuse_private

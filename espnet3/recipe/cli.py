@@ -14,8 +14,9 @@ from typing import Any
 
 from espnet3.config.slot_names import SLOTS
 from espnet3.pipeline.plan import plan_run, show_plan
+from espnet3.pipeline.prune import choose_backups, find_backups, remove_backup
 from espnet3.pipeline.run import run_plan
-from espnet3.recipe.prepare import config_file, in_order, prepare
+from espnet3.recipe.prepare import Run, config_file, in_order, prepare
 from espnet3.recipe.recipe import Recipe, activated, recipe_name
 from espnet3.recipe.summary import show_summary
 from espnet3.runtime.failures import failure_of
@@ -35,6 +36,7 @@ class Args(argparse.Namespace):
     dry_run: bool
     print_config: bool
     force: bool
+    prune: list[str] | None
 
 
 def parse_args(stages: Sequence[str], recipe_dir: Path | str | None = None) -> Args:
@@ -78,6 +80,9 @@ def _main(args: Args, system_cls: type[Any]) -> None:
     if args.print_config:
         sys.stdout.write(run.config.to_yaml())
         return
+    if args.prune:
+        _prune(run, args.prune)
+        return
     plan = plan_run(run.system, run.code, run.stages, run.stages if args.force else ())
     if args.dry_run:
         show_plan(plan)
@@ -86,6 +91,24 @@ def _main(args: Args, system_cls: type[Any]) -> None:
         for line in plan.warnings:
             _say(line)
         show_summary(run_plan(plan, run.code, _say))
+
+
+def _prune(run: Run, wanted: Sequence[str]) -> None:
+    """Remove backups that are named or old, after asking; what cannot be answered is answered with no."""
+    chosen = choose_backups(find_backups(run.system, run.stages), wanted)
+    for backup in chosen:
+        _say(f"  {backup}")
+    if not chosen:
+        _say("no backup is so old")
+        return
+    sys.stdout.write(f"Remove {'it' if len(chosen) == 1 else f'these {len(chosen)}'}? [y/N] ")
+    sys.stdout.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        _say("nothing was removed")
+        return
+    for backup in chosen:
+        remove_backup(backup)
+        _say(f"removed {backup.path}")
 
 
 def _script_folder() -> Path:
@@ -101,6 +124,7 @@ def _parser(stages: Sequence[str]) -> argparse.ArgumentParser:
         parser.add_argument(f"--{slot}", type=Path, metavar="FILE", help=f"default: {default}")
     parser.add_argument("--dry_run", action="store_true", help="show what would be done, and why; do nothing")
     parser.add_argument("--print_config", action="store_true", help="print the merged and resolved configs of the run")
+    parser.add_argument("--prune", nargs="+", metavar="NAME", help="remove backups of trainings, by name or age (30d)")
     parser.add_argument("--force", action="store_true", help="run the stages also where they are done already")
     return parser
 

@@ -10,18 +10,17 @@ from omegaconf import DictConfig, OmegaConf
 from espnet3.pipeline.code import Code
 from espnet3.pipeline.difference import differences
 from espnet3.pipeline.fingerprint import (
-    FileInput,
     FingerprintInputs,
     StageRun,
     config_inputs,
     current_fingerprint,
     current_run,
-    fingerprint_of,
     forced,
     inputs_of,
     running,
     stage_inputs,
 )
+from espnet3.pipeline.settings import FileInput, fingerprint_of
 from espnet3.systems.asr.system import ASRSystem
 
 TRAINING: dict[str, Any] = {
@@ -65,7 +64,6 @@ def test_is_a_hash_of_the_values_whatever_their_order() -> None:
 def test_training_reads_keys_of_a_users_own_but_no_cosmetic_ones() -> None:
     assert {key.partition(".")[2] for key in inputs("train").settings} == {
         "dataset.train.0.data_src_args.manifest",
-        "tokenizer.path",
         "own.deep.0",
         "own.deep.1.x",
     }
@@ -88,14 +86,15 @@ def test_an_empty_part_is_none() -> None:
 
 
 def test_a_file_counts_by_what_is_in_it() -> None:
-    write("t.json", "a")
-    before = inputs("train")
-    assert before.contents["training_config.tokenizer.path"].path == "t.json"
-    assert "training_config.tokenizer.path" not in before.settings
-    Path("t.json").rename("moved.json")
-    moved = {**TRAINING, "tokenizer": {"path": "moved.json"}}
+    write("i.bin", "a")
+    training = {**TRAINING, "init_param": {"file": "i.bin"}}
+    before = inputs("train", training)
+    assert before.contents["training_config.init_param.file"].path == "i.bin"
+    assert "training_config.init_param.file" not in before.settings
+    Path("i.bin").rename("moved.bin")
+    moved = {**TRAINING, "init_param": {"file": "moved.bin"}}
     assert inputs("train", moved).fingerprint == before.fingerprint
-    write("moved.json", "b")
+    write("moved.bin", "b")
     assert inputs("train", moved).fingerprint != before.fingerprint
 
 

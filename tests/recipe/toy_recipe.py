@@ -29,6 +29,7 @@ import json
 from pathlib import Path
 
 from espnet3.errors import DataError
+from espnet3.systems.base.products import stats_key
 from espnet3.systems.base.system import BaseSystem
 from espnet3.pipeline.fingerprint import current_fingerprint, forced
 
@@ -43,7 +44,7 @@ class ToySystem(BaseSystem):
         self._write("data/train.jsonl", "data/valid.jsonl", "data/test.jsonl")
 
     def collect_stats(self):
-        stats = self.training_config.stats_dir
+        stats = f"{self.training_config.stats_dir}/{stats_key(self.training_config)}"
         self._write(f"{stats}/train/feats_stats.npz", f"{stats}/train/feats_shape", f"{stats}/valid/feats_shape")
 
     def train(self):

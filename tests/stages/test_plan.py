@@ -251,3 +251,25 @@ def test_a_read_only_volume_is_told(place: Place, small_disk: Path) -> None:
     ran = place.run("doctor", str(small_disk))
     assert ran.code == 78
     assert "cannot be written (Read-only file system)" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code", "left"),
+    [
+        ("checkpoints.1", 0, ["checkpoints.2"]),
+        ("checkpoints.1 0d", 0, []),
+        ("400d", 0, ["checkpoints.1", "checkpoints.2"]),
+        ("checkpoints.7", 78, ["checkpoints.1", "checkpoints.2"]),
+        ("", 78, ["checkpoints.1", "checkpoints.2"]),
+    ],
+)
+def test_prune_removes_the_backups_that_the_environment_names(
+    place: Place, wanted: str, code: int, left: list[str]
+) -> None:
+    for name in ("checkpoints.1", "checkpoints.2"):
+        (place.folder / "exp/toy" / name).mkdir(parents=True)
+        (place.folder / "exp/toy" / name / "last.ckpt").write_text("x")
+    ran = place.run("prune", ESPNET3_PRUNE=wanted)
+    assert ran.code == code, ran.err
+    assert sorted(path.name for path in (place.folder / "exp/toy").glob("checkpoints.*")) == left
+    assert code == 0 or "exp/toy/checkpoints.2 (1 bytes, 0 days old)" in ran.err

@@ -1,6 +1,7 @@
 """Count, sum and sum of squares of features: gathered by collect_stats, read by train for the model's normalisation.
 
-The file is `<stats_dir>/train/feats_stats.npz` with the arrays `count`, `sum` and `sum_square`, all float64.
+The file is `<stats_dir>/train/feats_stats.npz` with the arrays `count`, `sum` and `sum_square`, all float64, and
+`made_of`, a text that names the features and data.
 """
 
 from collections.abc import Mapping
@@ -61,12 +62,13 @@ class Moments:
         moments.sum_square += numbers["sum_square"]
         return moments
 
-    def write(self, path: Path) -> None:
-        """Replace the file at `path`."""
-        write_bytes(path, _npz({"count": self.count, "sum": self.sum, "sum_square": self.sum_square}))
+    def write(self, path: Path, made_of: str = "") -> None:
+        """Replace the file at `path`; `made_of` names the features and data, where these are known."""
+        arrays: dict[str, NDArray[Any]] = {"count": self.count, "sum": self.sum, "sum_square": self.sum_square}
+        write_bytes(path, _npz({**arrays, "made_of": np.array(made_of)} if made_of else arrays))
 
 
-def _npz(arrays: dict[str, NDArray[np.float64]]) -> bytes:
+def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """The arrays as `np.savez` writes them, but the same bytes on every patch release of Python."""
     content = BytesIO()
     with ZipFile(content, "w") as archive:
@@ -82,15 +84,20 @@ def stats_file(stats_dir: Path | str) -> Path:
     return Path(stats_dir) / "train" / "feats_stats.npz"
 
 
-def load_stats(stats_dir: Path | str) -> FeatureStats:
+def load_stats(stats_dir: Path | str, made_of: str = "") -> FeatureStats:
     """Mean and standard deviation of the training features.
 
+    Args:
+        stats_dir: the folder.
+        made_of: name of the features and data that they must be of; a file that does not say so is taken as it is.
+
     Raises:
-        DataError: the file is missing, unreadable or holds no frames.
+        DataError: the file is missing, unreadable, holds no frames, or is of other features or data.
     """
     path = stats_file(stats_dir)
     try:
         with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            found = str(arrays["made_of"]) if "made_of" in arrays else made_of
             count, total, squares = (arrays[name].astype(np.float64) for name in ("count", "sum", "sum_square"))
     except FileNotFoundError:
         raise DataError(f"The statistics {path} are missing. Make them: run collect_stats.") from None
@@ -98,6 +105,11 @@ def load_stats(stats_dir: Path | str) -> FeatureStats:
         raise DataError(f"The statistics {path} cannot be read ({error}). Make them anew: run collect_stats.") from None
     if count.shape or not count > 0 or total.shape != squares.shape or not np.isfinite([total, squares]).all():
         raise DataError(f"The statistics {path} are not sums over frames. Make them anew: run collect_stats.")
+    if made_of and found != made_of:
+        raise DataError(
+            f"The statistics {path} were made with other features or data ({found}, not {made_of}). Take the file "
+            "away, and run collect_stats."
+        )
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
     return FeatureStats(mean.astype(np.float32), np.maximum(std, LEAST_STD).astype(np.float32))

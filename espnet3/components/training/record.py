@@ -142,6 +142,12 @@ def next_backup(exp_dir: Path) -> Path | None:
     return next(place for place in free if not place.exists())
 
 
+def backups_in(exp_dir: Path) -> list[Path]:
+    """The trainings that were put away, oldest first."""
+    found = (path for path in exp_dir.glob(f"{FOLDER}.*") if path.suffix[1:].isdigit() and path.is_dir())
+    return sorted(found, key=lambda path: int(path.suffix[1:]))
+
+
 def back_up(exp_dir: Path, why: str) -> None:
     """Move the checkpoints and all that came of them to `next_backup`."""
     folder, target = exp_dir / FOLDER, next_backup(exp_dir)

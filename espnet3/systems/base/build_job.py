@@ -24,7 +24,8 @@ from espnet3.config.sections import DataConfig, DatasetReference
 from espnet3.config.slots import texts_in
 from espnet3.errors import ConfigError, DataError
 from espnet3.pipeline.contents import content_of
-from espnet3.pipeline.fingerprint import fingerprint_of, forced
+from espnet3.pipeline.fingerprint import forced
+from espnet3.pipeline.settings import fingerprint_of
 from espnet3.pipeline.syntax import syntax_digest
 from espnet3.runtime.files import remove_leftovers, write_text
 from espnet3.runtime.leases import check_lease

@@ -29,11 +29,13 @@ from espnet3.errors import DataError
 from espnet3.parallel.provider import Batch, Provider, Work
 from espnet3.parallel.runner import Runner
 from espnet3.parallel.sharded import PARTIAL, leased_partials, run_shard
-from espnet3.pipeline.fingerprint import fingerprint_of, stage_inputs
+from espnet3.pipeline.fingerprint import stage_inputs
+from espnet3.pipeline.settings import fingerprint_of
 from espnet3.pipeline.shard import current_shard
 from espnet3.recipe.recipe import activated
 from espnet3.runtime.files import remove, replacing, write_text
 from espnet3.systems.base.data_summary import as_json, as_markdown, as_picture, summarise
+from espnet3.systems.base.products import stats_key
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +147,7 @@ class StatsProvider(Provider):
 
 
 def collect_stats(config: DictConfig | dict[str, Any]) -> None:
-    """The stage: statistics, shapes, a table and a picture, into `stats_dir`; or a shard of the work for them.
+    """The stage: statistics, shapes, a table and a picture, into a folder of `stats_dir` (see `products`); or a shard.
 
     Raises:
         ConfigError: a setting is missing or wrong.
@@ -153,7 +155,8 @@ def collect_stats(config: DictConfig | dict[str, Any]) -> None:
         TryAgain: a worker process was killed, or shards are missing.
     """
     settings = read_config(StatsConfig, config, "training_config")
-    stats_dir = Path(settings.stats_dir)
+    key = stats_key(config)
+    stats_dir = Path(settings.stats_dir) / key
     provider = StatsProvider(settings)
     runner = Runner(
         provider,
@@ -167,7 +170,7 @@ def collect_stats(config: DictConfig | dict[str, Any]) -> None:
         if run_shard([runner], shards, partials):
             frames, moments = _gather(provider, runner.results())
             _describe(stats_dir, provider.extractor, frames)
-            moments.write(stats_file(stats_dir))
+            moments.write(stats_file(stats_dir), key)
             remove(partials)
 
 

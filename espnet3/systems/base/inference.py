@@ -21,7 +21,8 @@ from espnet3.errors import ConfigError, DataError
 from espnet3.parallel.runner import Runner
 from espnet3.parallel.sharded import PARTIAL, leased_partials, run_shard
 from espnet3.parallel.threads import threads_each
-from espnet3.pipeline.fingerprint import fingerprint_of, stage_inputs
+from espnet3.pipeline.fingerprint import stage_inputs
+from espnet3.pipeline.settings import fingerprint_of
 from espnet3.pipeline.shard import current_shard
 from espnet3.runtime.files import remove, replacing_dir
 from espnet3.systems.base.config import InferenceConfig, read_config

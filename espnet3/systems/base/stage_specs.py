@@ -22,6 +22,8 @@ def _in(slot: str, *keys: str) -> tuple[str, ...]:
     return tuple(f"{slot}.{key}" for key in keys)
 
 
+STATS = "{training_config.stats_dir}/{@collect_stats}"
+_STATISTICS = f"{STATS}/train/feats_stats.npz"
 INFERRED = "{inference_config.inference_dir}/{inference_config.dataset.test.*.name}"
 _SCORED = "{metrics_config.inference_dir}/{metrics_config.dataset.test.*.name}"
 _EXPERIMENT = "{training_config.exp_dir}"
@@ -43,14 +45,11 @@ STAGE_SPECS: Mapping[str, StageSpec] = {
         slots=("training_config",),
         log_dir="training_config.stats_dir",
         reads=(*TRAINING_DATA, "training_config.features"),
+        named_by=(*TRAINING_DATA, "training_config.features"),
         after=("create_dataset",),
         inputs=("{training_config.data_dir}", *TRAINING_MANIFESTS),
-        outputs=(
-            "{training_config.stats_dir}/train/feats_stats.npz",
-            "{training_config.stats_dir}/train/feats_shape",
-            "{training_config.stats_dir}/valid/feats_shape",
-        ),
-        partial_outputs=("{training_config.stats_dir}/.unfinished/shards.json",),
+        outputs=(_STATISTICS, f"{STATS}/train/feats_shape", f"{STATS}/valid/feats_shape"),
+        partial_outputs=(f"{STATS}/.unfinished/shards.json",),
     ),
     "train": StageSpec(
         slots=("training_config",),
@@ -60,7 +59,7 @@ STAGE_SPECS: Mapping[str, StageSpec] = {
         after=("create_dataset", "collect_stats"),
         inputs=(
             *TRAINING_MANIFESTS,
-            "{training_config.stats_dir}/train/feats_stats.npz",
+            _STATISTICS,
             "{training_config.augment.*.files.*}",
             "{training_config.init_param.file}",
         ),

@@ -187,6 +187,15 @@ class BaseSystem:
 
         return next_backup(Path(directory))
 
+    def backups(self, stage: str) -> list[Path]:
+        """What `stage` has put away so far, oldest first."""
+        directory = self._lookup("training_config.exp_dir")
+        if stage != "train" or directory is None:
+            return []
+        from espnet3.components.training.record import backups_in
+
+        return backups_in(Path(directory))
+
     def _lookup(self, reference: str) -> str | None:
         slot, _, key = reference.partition(".")
         config = getattr(self, slot)

@@ -10,11 +10,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from espnet3.errors import DataError
 from espnet3.parallel.threads import limit_threads, threads_each
 from espnet3.pipeline.fingerprint import forced, stage_inputs
 from espnet3.runtime.files import remove_leftovers, write_text
 from espnet3.runtime.leases import lease
 from espnet3.systems.base.config import TrainingConfig, read_config
+from espnet3.systems.base.products import with_located_stats
 
 PLACES = ("exp_dir", "data_dir", "stats_dir", "recipe_dir", "create_dataset", "dataset.test")
 """Keys of the training config on which no weight depends."""
@@ -35,10 +37,12 @@ def train(config: DictConfig | dict[str, Any]) -> None:
 
     Raises:
         ConfigError: a setting is wrong, or `exp_dir` holds an unfinished training with other settings.
-        DataError: an utterance cannot be read.
+        DataError: an utterance cannot be read, or the statistics are of other features or data.
         TryAgain: asked to stop; a checkpoint is written.
     """
     settings = read_config(TrainingConfig, config, "training_config")
+    located = with_located_stats(config)
+    _check_statistics(settings, Path(located["stats_dir"]))
     limit_threads(threads_each(settings.num_threads, settings.num_device))
     from espnet3.components.training.record import FOLDER, close_training, open_training
 
@@ -52,7 +56,7 @@ def train(config: DictConfig | dict[str, Any]) -> None:
         from espnet3.components.training.distributed import run_ranks
         from espnet3.systems.base.training_session import train_here
 
-        work = partial(train_here, _leave_config(config, exp_dir), inputs.fingerprint)
+        work = partial(train_here, _leave_config(located, exp_dir), inputs.fingerprint)
         if settings.num_device > 1:
             run_ranks(work, settings.num_device)
         else:
@@ -60,7 +64,27 @@ def train(config: DictConfig | dict[str, Any]) -> None:
         close_training(exp_dir, inputs)
 
 
-def _leave_config(config: DictConfig | dict[str, Any], exp_dir: Path) -> TrainingConfig:
+def _check_statistics(settings: TrainingConfig, stats_dir: Path) -> None:
+    """Before anything is touched: whether the statistics, where there are any, are of these features.
+
+    Raises:
+        DataError: they are of others, or cannot be read.
+    """
+    from espnet3.components.data.stats import load_stats, stats_file
+    from espnet3.config.instantiate import build
+
+    if not stats_file(stats_dir).exists():
+        return  # a model that wants them says so
+    stats = load_stats(stats_dir, made_of=stats_dir.name)
+    size = build(settings.features, "training_config.features").size
+    if len(stats.mean) != size:
+        raise DataError(
+            f"{stats_file(stats_dir)} holds statistics of {len(stats.mean)} features, and training_config.features "
+            f"makes {size}. Take the file away, and run collect_stats."
+        )
+
+
+def _leave_config(config: DictConfig, exp_dir: Path) -> TrainingConfig:
     """Write the config that infer and pack_model read; the settings under which the training itself reads the same."""
     from espnet3.systems.base.kept_files import keep_files
 

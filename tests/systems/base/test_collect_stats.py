@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from espnet3.components.data.audio import resample, whole_file
 from espnet3.components.data.features import LogMel
 from espnet3.components.data.manifest import Utterance, write_manifest
-from espnet3.components.data.stats import LEAST_STD, load_stats
+from espnet3.components.data.stats import LEAST_STD, Moments, load_stats, stats_file
 from espnet3.errors import ConfigError, DataError, LostLease, TryAgain
 from espnet3.parallel.sharded import leased_partials
 from espnet3.pipeline.shard import Shard, sharding
 from espnet3.runtime.files import write_text
 from espnet3.systems.base.collect_stats import collect_stats
+from espnet3.systems.base.products import stats_key
 
 FILES = [
     "durations.svg",
@@ -69,8 +70,12 @@ def audio_of(config: dict[str, Any], split: str) -> list[NDArray[np.float32]]:
     return [soundfile.read(name, dtype="float32")[0] for name in names]
 
 
+def folder_of(config: dict[str, Any]) -> Path:
+    return Path(config["stats_dir"]) / stats_key(config)
+
+
 def contents(config: dict[str, Any]) -> dict[str, bytes]:
-    root = Path(config["stats_dir"])
+    root = folder_of(config)
     return {str(file.relative_to(root)): file.read_bytes() for file in sorted(root.rglob("*")) if file.is_file()}
 
 
@@ -78,7 +83,7 @@ def test_statistics_are_those_of_all_training_frames(config: dict[str, Any]) -> 
     collect_stats(config)
     features = LogMel(sample_rate=16000, n_mels=20)
     frames = np.concatenate([features(audio) for audio in audio_of(config, "train")]).astype(np.float64)
-    stats = load_stats(config["stats_dir"])
+    stats = load_stats(folder_of(config))
     np.testing.assert_allclose(stats.mean, frames.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(stats.std, frames.std(axis=0), rtol=1e-5)
     assert stats.mean.dtype == stats.std.dtype == np.float32
@@ -88,7 +93,7 @@ def test_shapes_are_in_the_order_of_the_manifest(config: dict[str, Any]) -> None
     collect_stats(config)
     features = LogMel(sample_rate=16000, n_mels=20)
     for split in ("train", "valid"):
-        lines = (Path(config["stats_dir"]) / split / "feats_shape").read_text(encoding="utf-8").splitlines()
+        lines = (folder_of(config) / split / "feats_shape").read_text(encoding="utf-8").splitlines()
         expected = [f"{split[0]}{i:03} {len(features(x))},20" for i, x in enumerate(audio_of(config, split))]
         assert lines == expected
 
@@ -105,7 +110,7 @@ def test_any_number_of_workers_leaves_the_same_bytes(config: dict[str, Any], tmp
 
 def test_the_archive_holds_no_time(config: dict[str, Any]) -> None:
     collect_stats(config)
-    with zipfile.ZipFile(Path(config["stats_dir"]) / "train/feats_stats.npz") as archive:
+    with zipfile.ZipFile(folder_of(config) / "train/feats_stats.npz") as archive:
         assert {info.date_time[0] for info in archive.infolist()} == {1980}
 
 
@@ -114,12 +119,12 @@ def test_audio_at_another_rate_is_resampled(config: dict[str, Any]) -> None:
     collect_stats(config)
     features = LogMel(sample_rate=8000, n_mels=20)
     frames = np.concatenate([features(resample(audio, 16000, 8000)) for audio in audio_of(config, "train")])
-    np.testing.assert_allclose(load_stats(config["stats_dir"]).mean, frames.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(load_stats(folder_of(config)).mean, frames.mean(axis=0), rtol=1e-5)
 
 
 def test_the_summary_counts_what_is_there(config: dict[str, Any]) -> None:
     collect_stats(config)
-    root = Path(config["stats_dir"])
+    root = folder_of(config)
     train, valid = json.loads((root / "summary.json").read_text(encoding="utf-8")).values()
     seconds = [len(audio) / 16000 for audio in audio_of(config, "train")]
     assert train["utterances"] == 70
@@ -177,7 +182,7 @@ def test_shards_in_any_order_and_their_merge_leave_the_same_bytes(config: dict[s
             collect_stats(parts)
     with sharding(Shard(1)), pytest.raises(TryAgain, match=r"Of 3 shards \(counted from 0\), .*: 1\. Run them"):
         collect_stats(parts)
-    assert not (tmp_path / "parts/train").exists()
+    assert not (folder_of(parts) / "train").exists()
     with sharding(Shard(3, 1)):
         collect_stats(parts)
     with sharding(Shard(3)):
@@ -186,7 +191,7 @@ def test_shards_in_any_order_and_their_merge_leave_the_same_bytes(config: dict[s
 
 
 def test_a_shard_that_wakes_up_after_the_merge_changes_nothing(config: dict[str, Any]) -> None:
-    pieces = Path(config["stats_dir"]) / ".unfinished"
+    pieces = folder_of(config) / ".unfinished"
     merge = (
         "from espnet3.systems.base.collect_stats import collect_stats\n"
         "from espnet3.pipeline.shard import Shard, sharding\n"
@@ -194,7 +199,7 @@ def test_a_shard_that_wakes_up_after_the_merge_changes_nothing(config: dict[str,
     )
     with sharding(Shard(1, 0)):
         collect_stats(config)
-        with leased_partials(config["stats_dir"]):
+        with leased_partials(folder_of(config)):
             subprocess.run([sys.executable, "-c", merge], check=True)
             with pytest.raises(LostLease):
                 write_text(pieces / "late", "")
@@ -215,7 +220,7 @@ def test_statistics_of_other_data_are_not_mixed_in(config: dict[str, Any]) -> No
 def test_killed_and_run_again_it_leaves_the_right_files(tmp_path: Path) -> None:
     config = make_corpus(tmp_path / "recipe", utterances=600)
     code = f"from espnet3.systems.base.collect_stats import collect_stats; collect_stats({config!r})"
-    begun = Path(config["stats_dir"]) / ".lease"
+    begun = folder_of(config) / ".lease"
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
     while not begun.exists() and process.poll() is None:
         time.sleep(0.005)
@@ -223,8 +228,9 @@ def test_killed_and_run_again_it_leaves_the_right_files(tmp_path: Path) -> None:
     assert process.wait() == -signal.SIGKILL
     collect_stats(config)
     again = contents(config)
-    collect_stats({**config, "stats_dir": str(tmp_path / "other")})
-    assert again == contents({"stats_dir": str(tmp_path / "other")})
+    other = {**config, "stats_dir": str(tmp_path / "other")}
+    collect_stats(other)
+    assert again == contents(other)
 
 
 def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
@@ -264,10 +270,10 @@ def test_missing_statistics_name_the_stage(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cut", [0, 10, 300])
 def test_damaged_statistics_are_refused(cut: int, config: dict[str, Any]) -> None:
     collect_stats(config)
-    path = Path(config["stats_dir"]) / "train/feats_stats.npz"
+    path = folder_of(config) / "train/feats_stats.npz"
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(DataError, match=r"cannot be read .* run collect_stats"):
-        load_stats(config["stats_dir"])
+        load_stats(folder_of(config))
 
 
 def test_statistics_of_nothing_are_refused(tmp_path: Path) -> None:
@@ -281,3 +287,28 @@ def test_a_constant_feature_has_a_small_deviation(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     np.savez(tmp_path / "train/feats_stats.npz", count=np.array(4.0), sum=np.full(2, 8.0), sum_square=np.full(2, 16.0))
     np.testing.assert_array_equal(load_stats(tmp_path).std, np.float32(LEAST_STD))
+
+
+def test_other_features_or_data_have_statistics_of_their_own(config: dict[str, Any]) -> None:
+    collect_stats(config)
+    alone = contents(config)
+    other = {**config, "features": {**config["features"], "n_mels": 10}}
+    collect_stats(other)
+    assert folder_of(other) != folder_of(config)
+    assert contents(config) == alone
+    manifest = Path(config["data_dir"]) / "train.jsonl"
+    before = folder_of(config)
+    manifest.write_text("".join(manifest.read_text(encoding="utf-8").splitlines(keepends=True)[:40]), encoding="utf-8")
+    assert folder_of(config) != before
+
+
+@pytest.mark.parametrize(("made_of", "fits"), [("a" * 12, True), ("b" * 12, False), ("", True)])
+def test_statistics_say_what_they_are_of(tmp_path: Path, made_of: str, fits: bool) -> None:
+    moments = Moments(3)
+    moments.add(np.ones((5, 3), np.float32))
+    moments.write(stats_file(tmp_path), made_of)
+    if fits:
+        assert len(load_stats(tmp_path, "a" * 12).mean) == 3
+    else:
+        with pytest.raises(DataError, match=r"made with other features or data \(b+, not a+\)"):
+            load_stats(tmp_path, "a" * 12)

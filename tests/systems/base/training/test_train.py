@@ -23,6 +23,7 @@ from espnet3.components.training.data_module import Prepared
 from espnet3.components.training.record import read_record, write_record
 from espnet3.errors import ConfigError, DataError, TryAgain
 from espnet3.pipeline.fingerprint import StageRun, running
+from espnet3.systems.base.products import stats_key
 from espnet3.systems.base.training import train
 
 Config = dict[str, Any]
@@ -46,6 +47,7 @@ def test_a_training_learns_and_leaves_its_files(make_config: MakeConfig, tmp_pat
     assert len(losses) == 8
     assert losses[-1] < 0.8 * losses[0]
     config["tokenizer"]["path"] = str(exp_dir / "files/tokenizer/characters.json")
+    config["stats_dir"] = str(Path(config["stats_dir"]) / stats_key(config))
     assert OmegaConf.load(exp_dir / "config.yaml") == OmegaConf.create(config)
     assert (exp_dir / "loss.svg").read_text().startswith("<svg")
     assert list((exp_dir / "tensorboard").iterdir())
@@ -152,12 +154,22 @@ def test_a_training_that_failed_before_its_first_checkpoint_is_nothing_to_keep(
     assert not (tmp_path / "exp" / "checkpoints.1").exists()
 
 
-def test_statistics_of_other_features_are_refused(make_config: MakeConfig, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("made_of", "message"),
+    [("", "statistics of 19 features, .* makes 20"), ("other", r"other features or data \(other, not \w{12}\)")],
+)
+def test_statistics_of_other_features_are_refused(
+    make_config: MakeConfig, tmp_path: Path, made_of: str, message: str
+) -> None:
     moments = Moments(19)
     moments.add(np.zeros((3, 19), np.float32))
-    moments.write(stats_file(tmp_path / "stats"))
-    with pytest.raises(DataError, match=r"stats: .*\(19,\).*\(20,\).*collect_stats"):
-        train(make_config(model__normalize="global", stats_dir=str(tmp_path / "stats")))
+    train(make_config(trainer__max_epochs=1))
+    before = sorted(path.name for path in (tmp_path / "exp").rglob("*"))
+    config = make_config(model__normalize="global", stats_dir=str(tmp_path / "stats"))
+    moments.write(stats_file(tmp_path / "stats" / stats_key(config)), made_of)
+    with pytest.raises(DataError, match=message):
+        train(config)
+    assert sorted(path.name for path in (tmp_path / "exp").rglob("*")) == before, "nothing was touched"
 
 
 def test_resume_continue_goes_on_with_other_settings(make_config: MakeConfig, tmp_path: Path) -> None:
