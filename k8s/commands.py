@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from espnet3.errors import ConfigError
 from espnet3.recipe.recipe import load_recipe
 from espnet3.recipe.run_config import RunConfig
 from k8s.containers import Cluster, stage_containers
@@ -15,8 +14,8 @@ from k8s.flags import Args, config_files
 from k8s.images import read_digests
 from k8s.manifests import to_yaml
 from k8s.recipe import read_run_config
-from k8s.rules import check
 from k8s.settings import StageSettings, read_settings
+from k8s.size import check_size
 from k8s.values import read_profile
 
 
@@ -78,8 +77,7 @@ def _workflow(args: Args) -> dict[str, Any]:
     run = read_run_config(args.recipe, stages, config_files(args))
     kind: Any = getattr(args, "kind", "Workflow")
     workflow = build_workflow(run, _settings(args, run), _cluster(args), kind)
-    if faults := check(workflow):
-        raise ConfigError("\n  ".join(["A cluster would refuse this workflow:", *faults]))
+    check_size(workflow)
     return workflow
 
 

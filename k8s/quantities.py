@@ -1,6 +1,6 @@
 """Kubernetes' amounts, such as `500m` and `16Gi`, compared.
 
-`containers` and `rules` call it. It knows the suffixes that the chart's schema allows.
+`containers` calls it. It knows the suffixes that the chart's schema allows.
 """
 
 import re

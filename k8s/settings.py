@@ -20,7 +20,14 @@ from espnet3.errors import ConfigError
 FILE = Path("conf") / "workflow.yaml"
 MOST_SHARDS = 400
 """Each shard is two nodes of the Workflow object, which may have about 1 MB."""
-Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|[kMGTPE]|[KMGTPE]i)?$")]
+_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|[kMGTPE]|[KMGTPE]i)?$"
+_OURS = r"^[^\s{}/:@]+$"
+_REFERENCE = r"^([^\s{}/@]+/)*[^\s{}/:@]+(:[\w.-]+|(:[\w.-]+)?@sha256:[0-9a-f]{64})$"
+Image = Annotated[str, Field(pattern=f"{_OURS}|{_REFERENCE}")]
+Quantity = Annotated[str, Field(pattern=_QUANTITY)]
+_ACCEPTED = {
+    "image": "one of the project's images, or a reference with its tag or digest such as reg.example.com/own:1"
+}
 
 
 class StageSettings(BaseModel):
@@ -28,8 +35,8 @@ class StageSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    image: str | None = Field(default=None, pattern=r"^\S+$")
-    """One of the project's images, or with a slash or colon a reference of your own."""
+    image: Image | None = None
+    """One of the project's images, or a reference of your own; without a tag or digest it would be another tomorrow."""
     cpu: Quantity | None = None
     memory: Quantity | None = None
     gpu: int | None = Field(default=None, ge=0, le=16)
@@ -86,10 +93,10 @@ def _faults(stage: str, value: Any, stages: Sequence[str]) -> list[str]:
 
 
 def _sentence(finding: Any, stage: str) -> str:
+    key = str(finding["loc"][-1]) if finding["loc"] else ""
     if finding["type"] != "extra_forbidden":
-        line = describe(finding, stage)
-        return re.sub(r"String should match pattern '.+?' \(", "should be an amount such as 500m or 16Gi (", line)
-    key = str(finding["loc"][-1])
+        accepted = _ACCEPTED.get(key, "an amount such as 500m or 16Gi")
+        return re.sub(r"String should match pattern '.+?' \(", f"should be {accepted} (", describe(finding, stage))
     known = list(StageSettings.model_fields)
     near = nearest(key, known, likeness=0.6)
     hint = f"did you mean {near}?" if near else f"known: {', '.join(known)}."

@@ -6,6 +6,7 @@ claims' sizes and the network policy, is up to Helm.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache, reduce
 from pathlib import Path
@@ -21,6 +22,8 @@ from k8s.profile import GpuPool, Profile
 ROOT = Path(__file__).parent.parent
 CHART = ROOT / "charts" / "espnet3"
 PROFILES = Path(__file__).parent / "profiles"
+FILLED_IN = ("workflow.name", "workflow.namespace", "workflow.uid")
+"""What Argo replaces between double braces wherever they stand; a workflow with an unknown name there is refused."""
 
 
 def read_profile(name: str) -> Profile:
@@ -34,7 +37,7 @@ def read_profile(name: str) -> Profile:
     """
     path = _locate(name)
     values = merged(_load(CHART / "values.yaml"), _load(path))
-    _refuse(list(_faults(values)), path)
+    _refuse([*_faults(values), *_unknown_tags(values)], path)
     profile = _typed(values, path)
     _check_spot(profile.pools.gpu, path)
     _check_another_node(profile.pools.gpu, path)
@@ -136,6 +139,19 @@ def _unknown(place: str, key: str, known: list[str]) -> str:
     dotted = f"{place}.{key}" if place else key
     near = nearest(key, known, likeness=0.6)
     return f"{dotted}: there is no such key; " + (f"did you mean {near}?" if near else f"known: {', '.join(known)}.")
+
+
+def _unknown_tags(content: Any, place: str = "") -> Iterator[str]:
+    """Argo reads every text of a workflow, so also those of the environment and the annotations."""
+    if isinstance(content, str):
+        for tag in re.findall(r"\{\{.*?\}\}", content, re.DOTALL):
+            if tag.strip("{} ") not in FILLED_IN:
+                known = ", ".join(f"{{{{{name}}}}}" for name in FILLED_IN)
+                yield f"{place}: Argo cannot fill in {tag}; it knows {known}."
+    elif isinstance(content, dict | list):
+        entries = content.items() if isinstance(content, dict) else enumerate(content)
+        for key, value in entries:
+            yield from _unknown_tags(value, f"{place}.{key}" if place else str(key))
 
 
 def _check_spot(pool: GpuPool, path: Path) -> None:

@@ -116,6 +116,8 @@ def test_kubernetes_knows_every_field(template: Template, tmp_path: Path, values
         ({"networkPolicy": {"dns": {"podSelectors": {"k8s-app": "kube-dns"}}}}, "podSelectors"),
         ({"networkPolicy": {"dns": {"podSelectors": [{}]}}}, "podSelectors"),
         ({"networkPolicy": {"dns": {"podSelectors": []}}}, "networkPolicy.dns.podSelectors"),
+        ({"pools": {"cpu": {"nodeSelector": {"pool": "a b"}}}}, "nodeSelector"),
+        ({"pools": {"cpu": {"tolerations": [{"value": "{{item}}"}]}}}, "tolerations"),
         ({"environment": {"not-a-name": "1"}}, "not-a-name"),
         ({"environment": {"COUNT": 1}}, "environment"),
         ({"proxy": {"http": "proxy:3128"}}, "proxy"),

@@ -3,10 +3,12 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from espnet3.errors import ConfigError
 from k8s.names import argo_name, label_value, mutex_name, recipe_slug, shortened
-from k8s.workflow import check_names
+from k8s.workflow import LONGEST_NAME, check_names
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,24 @@ def test_each_kind_of_name() -> None:
     assert recipe_slug("1000h/asr") == "r-1000h-asr"
     assert label_value("digits/asr") == "digits.asr"
     assert len(label_value("a/" * 80)) <= 63
+
+
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+WORDS = st.text(st.sampled_from("aZ9/_.-é ")) | st.text()
+
+
+@given(WORDS)
+def test_whatever_a_recipe_is_called_kubernetes_takes_the_names(recipe: str) -> None:
+    generated = f"{shortened(recipe_slug(recipe), LONGEST_NAME)}-x1y2z"
+    assert NAME.fullmatch(generated)
+    assert generated[0].isalpha()
+    assert LABEL.fullmatch(label_value(recipe))
+
+
+@given(st.from_regex(r"[A-Za-z_]\w*[A-Za-z0-9]\w*", alphabet=st.characters(codec="ascii"), fullmatch=True))
+def test_whatever_a_stage_is_called_kubernetes_takes_the_names(stage: str) -> None:
+    assert NAME.fullmatch(argo_name(stage))
 
 
 def test_a_long_name_is_cut_and_still_its_own() -> None:

@@ -33,6 +33,14 @@ def test_what_it_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "image",
+    ["data", "own:1", "reg.example.com:5000/speech/own:1.2-a", f"own@sha256:{'0a' * 32}", f"own:1@sha256:{'0a' * 32}"],
+)
+def test_images_that_it_may_name(tmp_path: Path, image: str) -> None:
+    assert read(tmp_path, f"train: {{image: '{image}'}}")["train"].image == image
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         ("inferr: {shards: 8}", "inferr: no such stage; did you mean infer?"),
@@ -40,6 +48,13 @@ def test_what_it_says(tmp_path: Path) -> None:
         ("infer: {shards: 0}", "infer.shards"),
         ("infer: {shards: 401}", "infer.shards"),
         ("train: {memory: 16 GB}", "train.memory: should be an amount such as 500m or 16Gi"),
+        (
+            "train: {image: reg.example.com/own}",
+            "train.image: should be one of the project's images, or a reference with",
+        ),
+        ("train: {image: 'reg.example.com:5000/own'}", "train.image: should be one of the project's images"),
+        ("train: {image: 'own:{{workflow.name}}'}", "train.image: should be one of the project's images"),
+        ("train: {image: own@sha256:12}", "train.image: should be one of the project's images"),
         ("train: 8", "train"),
         ("[train]", "holds no mapping"),
         ("train: {", "malformed YAML"),

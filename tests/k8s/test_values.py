@@ -29,6 +29,23 @@ def test_every_profile_of_ours_is_sound(profile: str) -> None:
         ("retries: {limit: null}", "retries.limit: null leaves workflows without a value"),
         ("retries: {limit: null}", "the chart's values.yaml, 10."),
         ("pools: null", "pools: null leaves workflows without a value"),
+        (
+            "environment: {LOG: 'a {{ workflow.nam }}'}",
+            "environment.LOG: Argo cannot fill in {{ workflow.nam }}; it knows {{workflow.name}}, {{workflow.namespace",
+        ),
+        ("annotations: {pod: {a: '{{= sprig.intt(retries) }}'}}", "annotations.pod.a: Argo cannot fill in {{= sprig"),
+        ("proxy: {http: 'http://{{host}}:1'}", "proxy.http: Argo cannot fill in {{host}}"),
+        (
+            "pools: {cpu: {tolerations: [{key: '{{item}}'}]}}",
+            "pools.cpu.tolerations.0.key: Argo cannot fill in {{item}}",
+        ),
+        (
+            "pools: {gpu: {spot: {nodeSelector: {kind: it's}}}}",
+            'pools.gpu.spot.nodeSelector.kind: "it\'s" does not match',
+        ),
+        ("pools: {cpu: {nodeSelector: {kind: a/b}}}", "pools.cpu.nodeSelector.kind: 'a/b' does not match"),
+        (f"pools: {{cpu: {{nodeSelector: {{kind: {'a' * 64}}}}}}}", "does not match"),
+        ("pools: {gpu: {tolerations: [{key: a, value: b c}]}}", "pools.gpu.tolerations.0.value: 'b c' does not match"),
         ("- a\n- b", "holds no mapping"),
         ("images: [", "malformed YAML"),
         (
@@ -64,6 +81,12 @@ def test_an_empty_profile_is_the_chart_s_own(profile_file: Write) -> None:
     profile = read_profile(profile_file(""))
     assert profile.device == "cpu"
     assert profile.retries.limit == 10
+
+
+def test_what_argo_fills_in_may_stand_in_texts(profile_file: Write) -> None:
+    text = "{{workflow.namespace}}/{{ workflow.name }}"
+    profile = read_profile(profile_file(f"environment: {{RUN: '{text}', BRACES: '{{a: {{b: 1}}}}'}}"))
+    assert profile.environment["RUN"] == text
 
 
 def test_claims_that_exist_already(profile_file: Write) -> None:
