@@ -17,9 +17,9 @@ from images.inside.install import blocks, wanted
 from tests.images import registry
 
 VARIANT = Variant(version())
-BUILT = [image for image in NAMES if VARIANT.key(image).exists()]
+MISSING = [image for image in NAMES if not VARIANT.key(image).exists()]
 BUILDAH = bool(shutil.which("buildah")) and os.geteuid() == 0 and Engine("buildah").has(VARIANT.reference("measure"))
-pytestmark = pytest.mark.skipif(not BUILT, reason="no images are built here: make images")
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not built here: {', '.join(MISSING)}; make images")
 needs_buildah = pytest.mark.skipif(not BUILDAH, reason="needs root, buildah and images that it built: make images")
 
 
