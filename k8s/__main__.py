@@ -19,7 +19,7 @@ from k8s.flags import parse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code is 0, or that of the error it told."""
+    """Run one command; its exit code is 0, or that of the error that it printed."""
     args = parse(arguments)
     try:
         COMMANDS[args.command](args)

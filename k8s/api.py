@@ -75,10 +75,14 @@ def connect(context: str | None, namespace: str | None) -> Connection:
 
 @contextmanager
 def telling(doing: str) -> Iterator[None]:
-    """Turn what the API server answers into one sentence that begins with what was tried.
+    """Raise what the API server answers as an error of ours: one sentence that begins with what was tried.
 
     Args:
         doing: such as `create the workflow`.
+
+    Raises:
+        ConfigError: a right, a quota or Argo is lacking.
+        TryAgain: the server does not answer, or asks to try again.
     """
     from kubernetes.client import ApiException
     from urllib3.exceptions import HTTPError
@@ -86,7 +90,7 @@ def telling(doing: str) -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        raise _told(doing, int(error.status or 0), message_of(error)) from None
+        raise _as_error(doing, int(error.status or 0), message_of(error)) from None
     except (HTTPError, OSError) as error:
         reason = getattr(error, "reason", None) or error
         raise TryAgain(
@@ -95,7 +99,7 @@ def telling(doing: str) -> Iterator[None]:
         ) from None
 
 
-def _told(doing: str, status: int, message: str) -> Espnet3Error:
+def _as_error(doing: str, status: int, message: str) -> Espnet3Error:
     start = f"Could not {doing}: "
     if status == 401:
         return ConfigError(f"{start}the API server does not know you. Log in to the cluster again.")

@@ -1,4 +1,4 @@
-"""Which image a stage's container takes: by digest where `make push` put one down, else by version.
+"""Which image a stage's container takes: by digest where `make push` recorded one, else by version.
 
 `containers` calls it. The names are those under which `images/` builds; how an image comes to its nodes is up to the
 profile (`images` in the chart's values).
@@ -25,7 +25,7 @@ WITH_TORCH = ("train", "infer")
 
 @dataclass(frozen=True)
 class Digests:
-    """What `make push` put down: {image: reference by digest} of one registry and version."""
+    """What `make push` recorded: {image: reference by digest} of one registry and version."""
 
     registry: str = ""
     version: str = ""

@@ -87,7 +87,7 @@ def _rounds(request: JobRequest) -> int:
     """How often the deadline of one pod is needed, where the shards do not run all at once.
 
     The deadline is the Job's, which counts waiting and retries, too. A stage that is stopped by its pod's own ends with
-    the exit code of TryAgain, and no rule of a Job could tell it from one that is to be tried again.
+    the exit code of TryAgain, and no rule of a Job could distinguish it from one that is to be tried again.
     """
     return math.ceil(request.container.shards / request.cluster.profile.parallelism) if request.in_shards else 1
 
@@ -129,7 +129,7 @@ def _main(request: JobRequest) -> dict[str, Any]:
 
 
 def _variables(request: JobRequest) -> list[dict[str, Any]]:
-    """An indexed Job tells the shard's number itself, as JOB_COMPLETION_INDEX."""
+    """An indexed Job gives the shard's number itself, as JOB_COMPLETION_INDEX."""
     variables: dict[str, str] = {}
     if request.container.shards > 1:
         variables["ESPNET3_SHARD_COUNT"] = str(request.container.shards)

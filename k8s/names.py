@@ -52,7 +52,7 @@ def mutex_name(claim: str, directory: str, what: str = "") -> str:
     Args:
         claim: the claim of the workspace.
         directory: the directory's absolute path in the pods.
-        what: tells two locks on the same directory apart; Argo would let a run wait for its own.
+        what: distinguishes two locks on the same directory; Argo would let a run wait for its own.
     """
     digest = hashlib.sha256(f"{claim}:{directory}".encode()).hexdigest()[:8]
     first = f"{what}-" if what else ""

@@ -30,7 +30,7 @@ def node_selector_by_attempt(container: StageContainer, cluster: Cluster) -> dic
 
 
 def tolerations(container: StageContainer, cluster: Cluster) -> list[dict[str, Any]]:
-    """Taints that a pod does not mind; those of both kinds of GPU nodes, for the selector tells them apart."""
+    """The taints that a pod tolerates; those of both kinds of GPU nodes, between which the selector decides."""
     pool = cluster.pool(container)
     asked = [*pool.tolerations]
     if _has_spot(pool):

@@ -31,7 +31,7 @@ def run_config_path(run: RunConfig) -> str:
 
 
 def environment(container: StageContainer, run: RunConfig, cluster: Cluster) -> list[Any]:
-    """What every stage is told, whoever starts it."""
+    """The environment of a stage, whether Argo or a Job starts it."""
     profile = cluster.profile
     texts = {
         # Not the pod's workingDir: the runtime would make a missing one, as root.
@@ -92,7 +92,7 @@ def volumes(profile: Profile) -> list[Any]:
 
 
 def shared_memory(container: StageContainer, profile: Profile) -> list[Any]:
-    """A /dev/shm for processes that hand each other batches; the default of 64 MiB is too small."""
+    """A /dev/shm for processes that exchange batches; the default of 64 MiB is too small."""
     if not _wants_shared_memory(container):
         return []
     size: Any = profile.pools.gpu.shm
@@ -166,12 +166,12 @@ def pod_labels(container: StageContainer) -> dict[str, str]:
 
 
 def pod_annotations(container: StageContainer) -> dict[str, str]:
-    """Of a stage's pods, beside the profile's."""
+    """Of a stage's pods, besides the profile's."""
     return dict(SAFE) if container.gpu or container.is_training else {}
 
 
 def account(container: StageContainer, profile: Profile) -> str:
-    """Whom the pod runs as: uploads are told apart from the rest."""
+    """The service account of the pod: uploads have one of their own."""
     return profile.named("publisher" if container.token else "stage")
 
 

@@ -1,7 +1,7 @@
 """What the pod of `python -m k8s results` runs: it prints the files of a run as one archive, part by part, to its log.
 
 `results` hands this file to `python -c` in the run's own image, so nothing but Python's library is imported, and reads
-the pod's log. The log of a pod is cut when it grows, hence the parts; each tells the hash of the whole.
+the pod's log. The log of a pod is cut when it grows, hence the parts; each begins with the hash of the whole.
 """
 
 import base64
@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 PATTERNS = ("*.log", "metrics*.json", "report.html", "utterances.tsv", "speakers.tsv", "errors.txt", "outcome.json")
 PART_BYTES = 4 * 1024 * 1024
-"""Of the archive, in one log; kubelets keep 10 MiB of text at least, where nobody has told them otherwise."""
+"""Of the archive, in one log; kubelets keep 10 MiB of text unless configured otherwise."""
 LINE_BYTES = 6 * 1024
 
 

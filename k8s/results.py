@@ -32,7 +32,7 @@ READ_SECONDS = 600
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What a Workflow object tells of a run."""
+    """What a Workflow object says of a run."""
 
     name: str
     spec: Mapping[str, Any]
@@ -48,7 +48,7 @@ class FinishedRun:
 
     @property
     def last(self) -> Mapping[str, Any]:
-        """The template of the exit handler, which every run has: a small pod beside the volume."""
+        """The template of the exit handler, which every run has: a small pod with the volume."""
         return self._template("report")
 
     @property
@@ -76,8 +76,8 @@ def fetch_results(run: str, directory: Path, connection: Connection) -> list[Pat
     first, wanted = _part(finished, 0, connection)
     archive = first
     for number in range(1, wanted["parts"]):
-        further, told = _part(finished, number, connection)
-        if told != wanted:
+        further, head = _part(finished, number, connection)
+        if head != wanted:
             break
         archive += further
     if hashlib.sha256(archive).hexdigest() != wanted["sha256"]:
@@ -107,7 +107,10 @@ def _read(run: str, connection: Connection) -> FinishedRun:
     metadata = workflow["metadata"]
     annotations = metadata.get("annotations") or {}
     if "espnet3.org/directory" not in annotations:
-        raise ConfigError(f"The workflow {run} is none of `python -m k8s`: it does not say where it works.")
+        raise ConfigError(
+            f"The workflow {run} was not made by `python -m k8s`: it lacks the annotation espnet3.org/directory. "
+            "Name a run that `python -m k8s submit` or a rendered workflow has created."
+        )
     spec = (workflow.get("status") or {}).get("storedWorkflowTemplateSpec") or workflow["spec"]
     return FinishedRun(run, spec, annotations["espnet3.org/directory"])
 

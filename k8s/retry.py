@@ -78,7 +78,7 @@ def job_policy() -> dict[str, Any]:
     """The `podFailurePolicy` of a Job, whose first rule that fits decides.
 
     A disruption does not count; the exit codes of TryAgain count towards the limit; every other one ends the Job. A Job
-    cannot tell a stage that used up its memory from one that was killed (137), so it repeats neither.
+    cannot distinguish a stage that used up its memory from one that was killed (137), so it repeats neither.
     """
     return {
         "rules": [

@@ -49,7 +49,7 @@ def _claims(workflow: Mapping[str, Any]) -> list[str]:
 
 
 def _check_claim(claim: str, connection: Connection) -> None:
-    """A pod whose claim is missing would wait forever; who may not look, is not told."""
+    """A pod whose claim is missing would wait forever; without the right to look nothing is checked."""
     from kubernetes.client import ApiException
 
     with telling(f"look for the claim {claim}"):

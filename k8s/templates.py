@@ -30,7 +30,7 @@ _IDEMPOTENCY_KEY = m.EnvVar(name="ESPNET3_IDEMPOTENCY_KEY", value="{{workflow.ui
 
 @dataclass(frozen=True)
 class _Interface:
-    """What a template takes and gives beside what all have in common."""
+    """The inputs, outputs and variables of a template besides what all have in common."""
 
     args: tuple[str, ...]
     inputs: tuple[Any, ...] = ()

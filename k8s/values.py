@@ -47,7 +47,7 @@ def read_profile(name: str) -> Profile:
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """`above` laid over `below` as Helm does: mappings key by key, everything else replaced, null removes.
 
-    The null of a key that `below` does not have stays, so that a misspelt one is told.
+    The null of a key that `below` does not have stays, so that a misspelt one is reported.
     """
     both = dict(below)
     for key, value in above.items():

@@ -43,7 +43,7 @@ def build_workflow(
     report = templates.report_template(service_container(templates.REPORT, cluster), run, cluster)
     workflow = _of_kind(kind, run)
     workflow.templates = [_chain(run), plan, *stages, report]
-    _settle(workflow, run, cluster.profile)
+    _set_run_settings(workflow, run, cluster.profile)
     manifest: dict[str, Any] = workflow.to_dict()
     return manifest
 
@@ -97,7 +97,7 @@ def _chain(run: RunConfig) -> DAG:
     return chain
 
 
-def _settle(workflow: Workflow, run: RunConfig, profile: Profile) -> None:
+def _set_run_settings(workflow: Workflow, run: RunConfig, profile: Profile) -> None:
     """What holds for the whole of a run."""
     labels = pods.run_labels(run)
     workflow.entrypoint = ENTRYPOINT

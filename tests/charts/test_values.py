@@ -1,4 +1,4 @@
-"""The chart's values: closed against misspelt keys, told in its README, and fit for every profile."""
+"""The chart's values: closed against misspelt keys, listed in its README, and fit for every profile."""
 
 import json
 import re
@@ -153,10 +153,10 @@ def test_the_schema_knows_the_chart_s_values_and_no_others() -> None:
     assert set(schema["properties"]) == set(VALUES)
 
 
-def test_the_readme_tells_every_value_and_its_default() -> None:
+def test_the_readme_lists_every_value_and_its_default() -> None:
     readme = (CHART / "README.md").read_text(encoding="utf-8")
-    told = dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \| \S", readme, re.MULTILINE))
-    assert told == {key: json.dumps(value) for key, value in leaves(VALUES)}
+    listed = dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \| \S", readme, re.MULTILINE))
+    assert listed == {key: json.dumps(value) for key, value in leaves(VALUES)}
 
 
 def test_the_chart_is_of_the_package_s_version() -> None:

@@ -25,7 +25,7 @@ KIND = "workflows.argoproj.io"
 EXECUTOR = "localhost/espnet3-test-argoexec:1"
 PROCESS = "workflow-controller"
 NAMESPACE = "argo"
-# What restricted Pod Security asks of Argo's own containers; k8s/README.md tells the same to those who install Argo.
+# What restricted Pod Security asks of Argo's own containers; k8s/README.md says the same to those who install Argo.
 SETTINGS = {
     "executor": yaml.safe_dump(
         {
@@ -148,7 +148,7 @@ def nodes(state: dict[str, Any], kind: str = "Pod") -> list[dict[str, Any]]:
     return sorted(found, key=lambda node: str(node.get("startedAt")))
 
 
-def told(state: dict[str, Any]) -> list[str]:
+def messages(state: dict[str, Any]) -> list[str]:
     """Each node's name, phase and message."""
     found = state.get("nodes", {}).values()
     return [f"{node['displayName']}: {node['phase']} {node.get('message', '')}" for node in found]

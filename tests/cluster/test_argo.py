@@ -32,7 +32,7 @@ def submit(cluster: Cluster, recipe: Digits, folder: Path, *words: str) -> str:
 def succeed(cluster: Cluster, name: str, seconds: float = 600) -> dict[str, Any]:
     """Wait for a workflow, or show what its failed pods say."""
     state = programs.finished(cluster, name, seconds)
-    assert state["phase"] == "Succeeded", programs.told(state)
+    assert state["phase"] == "Succeeded", programs.messages(state)
     return state
 
 
@@ -136,7 +136,7 @@ def test_a_preempted_training_goes_on_to_the_same_bits(
     disturb(argo, pod["metadata"]["name"])
     state = succeed(argo, name)
     attempts = [node for node in programs.nodes(state) if node["templateName"] == "train"]
-    assert len(attempts) == 2, programs.told(state)
+    assert len(attempts) == 2, programs.messages(state)
     assert attempts[0]["phase"] in ("Failed", "Error")
     there = install.fetch(argo, "long/asr", tmp_path / "there")
     assert differences(products(undisturbed_long.folder), products(there)) == []

@@ -60,7 +60,7 @@ def state(argo: Cluster, submitted: tuple[str, str]) -> dict[str, Any]:
 
 def test_a_preempted_shard_is_tried_again_without_its_siblings(state: dict[str, Any]) -> None:
     attempts = [node for node in programs.nodes(state) if node["templateName"] == "infer-shard"]
-    assert len(attempts) == SHARDS + 1, programs.told(state)
+    assert len(attempts) == SHARDS + 1, programs.messages(state)
     assert [node["phase"] for node in attempts].count("Succeeded") == SHARDS
     assert len([node for node in programs.nodes(state) if node["templateName"] == "infer-merge"]) == 1
 

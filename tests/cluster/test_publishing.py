@@ -25,7 +25,7 @@ CORPUS = "/workspace/an4_sphere.tar.gz"
 
 @pytest.fixture(scope="module")
 def hub(chart: Cluster) -> Iterator[HubServer]:
-    """A Hub that upload stages alone reach, and the token in a Secret, as k8s/README.md tells it."""
+    """A Hub that upload stages alone reach, and the token in a Secret, as k8s/README.md says."""
     if not chart.own:
         pytest.skip("the tests' Hub is within reach of our own cluster only")
     chart.kubectl("create", "secret", "generic", "hub", f"--from-literal=token={TOKEN}")
@@ -106,5 +106,5 @@ def run_workflow(cluster: Cluster, folder: Path, profile: str) -> None:
     file = folder / "workflow.yaml"
     file.write_text(render("render", folder, profile=profile), encoding="utf-8")
     state = programs.finished(cluster, programs.submit(cluster, file), 1200)
-    assert state["phase"] == "Succeeded", programs.told(state)
+    assert state["phase"] == "Succeeded", programs.messages(state)
     assert programs.ran(state) == ["plan", *(stage.replace("_", "-") for stage in ALL_STAGES), "report"]

@@ -39,15 +39,15 @@ class ApiServer:
 @contextmanager
 def api_server() -> Iterator[ApiServer]:
     """A server that runs while the block does."""
-    told = ApiServer()
+    api = ApiServer()
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             request = f"{self.command} {self.path.partition('?')[0]}"
             length = int(self.headers.get("Content-Length") or 0)
             sent = json.loads(self.rfile.read(length)) if length else None
-            told.requests.append((request, sent))
-            answer = told.answers.get(request, (404, "404 page not found\n"))
+            api.requests.append((request, sent))
+            answer = api.answers.get(request, (404, "404 page not found\n"))
             status, content = answer(sent) if callable(answer) else answer
             body = (content if isinstance(content, str) else json.dumps(content)).encode()
             self.send_response(status)
@@ -62,11 +62,11 @@ def api_server() -> Iterator[ApiServer]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        told.port = server.server_port
+        api.port = server.server_port
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
-            yield told
+            yield api
         finally:
             server.shutdown()
             thread.join()

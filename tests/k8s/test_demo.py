@@ -45,7 +45,7 @@ def test_service_and_rule_find_its_pods(objects: dict[str, Any]) -> None:
         assert selector.items() <= labels.items()
 
 
-def test_a_recipe_without_a_demo_is_told_so(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_recipe_without_a_demo_says_so(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (recipe / "conf" / "publication.yaml").unlink()
     assert main(["demo", str(recipe), "--profile", "local"]) == 78
     assert "publication" in capsys.readouterr().err

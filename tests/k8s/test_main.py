@@ -118,7 +118,7 @@ def test_no_path_of_this_machine_is_printed(recipe: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "said"),
     [
         (["render", "nowhere", "--profile", "local"], "is not a recipe"),
         (["render", "RECIPE", "--profile", "nowhere"], "There is no profile nowhere"),
@@ -129,10 +129,10 @@ def test_no_path_of_this_machine_is_printed(recipe: Path, capsys: pytest.Capture
     ],
 )
 def test_what_is_wrong_is_one_message(
-    arguments: list[str], told: str, recipe: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], said: str, recipe: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(recipe) if each == "RECIPE" else each for each in arguments]) == 78
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert told in captured.err
+    assert said in captured.err
     assert "Traceback" not in captured.err

@@ -148,7 +148,7 @@ def test_what_is_too_much_for_one_log_comes_in_parts(node: Node, tmp_path: Path)
     assert (len(node.pods), node.deleted) == (2, 2)
 
 
-def test_files_that_change_between_two_parts_are_told(
+def test_files_that_change_between_two_parts_are_reported(
     node: Node, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start = node.server.answers[f"POST {PODS}"]
@@ -220,7 +220,7 @@ CASES: dict[str, tuple[Any, int, str]] = {
     "a workflow of somebody else": (
         lambda node: node.server.answers.update({WORKFLOW: (200, {"metadata": {"name": RUN}, "spec": {}})}),
         78,
-        "is none of `python -m k8s`",
+        "was not made by `python -m k8s`",
     ),
     "no right to read runs": (
         lambda node: refused(node, WORKFLOW, 403, 'User "ada" cannot get resource "workflows"'),
@@ -251,7 +251,7 @@ CASES: dict[str, tuple[Any, int, str]] = {
 }
 
 
-@pytest.mark.parametrize(("break_it", "code", "told"), CASES.values(), ids=CASES)
+@pytest.mark.parametrize(("break_it", "code", "said"), CASES.values(), ids=CASES)
 def test_each_failure_is_one_sentence_and_leaves_nothing(
     node: Node,
     tmp_path: Path,
@@ -259,13 +259,13 @@ def test_each_failure_is_one_sentence_and_leaves_nothing(
     capsys: pytest.CaptureFixture[str],
     break_it: Any,
     code: int,
-    told: str,
+    said: str,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(short_pod, "WAIT_SECONDS", 0)
     break_it(node)
     assert main(["results", RUN, str(tmp_path / "here")]) == code
     message = capsys.readouterr().err
-    assert told in message
+    assert said in message
     assert message.count("\n") == 1
     assert not (tmp_path / "here").exists()
     assert node.deleted == len(node.pods), "no pod stays"

@@ -41,7 +41,7 @@ def test_images_that_it_may_name(tmp_path: Path, image: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "said"),
     [
         ("inferr: {shards: 8}", "inferr: no such stage; did you mean infer?"),
         ("infer: {shard: 8}", "infer.shard: there is no such key; did you mean shards?"),
@@ -60,8 +60,8 @@ def test_images_that_it_may_name(tmp_path: Path, image: str) -> None:
         ("train: {", "malformed YAML"),
     ],
 )
-def test_what_is_wrong_is_told(tmp_path: Path, text: str, told: str) -> None:
+def test_what_is_wrong_is_reported(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError) as error:
         read(tmp_path, text)
-    assert told in str(error.value)
+    assert said in str(error.value)
     assert "workflow.yaml" in str(error.value)

@@ -68,9 +68,9 @@ def test_the_user_reads_what_to_change(recipe: Path, capsys: pytest.CaptureFixtu
         "infer: {shards: 400}\ncollect_stats: {shards: 400}\n", encoding="utf-8"
     )
     assert main(["render", str(recipe), "--profile", "local"]) == 78
-    told = capsys.readouterr().err
-    assert "A cluster would refuse this workflow" in told
-    assert "bytes, at most 1048576 are accepted" in told
+    said = capsys.readouterr().err
+    assert "A cluster would refuse this workflow" in said
+    assert "bytes, at most 1048576 are accepted" in said
 
 
 def test_two_hundred_shards_fit_into_an_object(rendered: Rendered) -> None:

@@ -15,23 +15,23 @@ CREATE = "POST /apis/argoproj.io/v1alpha1/namespaces/speech/workflows"
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
-    with api_server() as told:
-        told.answers[CLAIM] = (200, {"kind": "PersistentVolumeClaim", "metadata": {"name": "espnet3-workspace"}})
-        told.answers[CREATE] = (201, {"metadata": {"name": "digits-asr-x1"}})
-        monkeypatch.setenv("KUBECONFIG", str(told.kubeconfig(tmp_path / "kubeconfig")))
-        yield told
+    with api_server() as api:
+        api.answers[CLAIM] = (200, {"kind": "PersistentVolumeClaim", "metadata": {"name": "espnet3-workspace"}})
+        api.answers[CREATE] = (201, {"metadata": {"name": "digits-asr-x1"}})
+        monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig(tmp_path / "kubeconfig")))
+        yield api
 
 
-def test_the_run_is_created_and_told_how_to_follow(
+def test_the_run_is_created_and_the_user_reads_how_to_follow(
     server: ApiServer, recipe: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["submit", str(recipe), "--profile", "local", "--stages", "train"]) == 0
     sent: dict[str, Any] = dict(server.requests)[CREATE]
     assert sent["kind"] == "Workflow"
     assert sent["metadata"]["generateName"] == "digits-asr-"
-    told = capsys.readouterr().out
+    said = capsys.readouterr().out
     for line in ("created workflow digits-asr-x1", "argo watch -n speech digits-asr-x1", "argo logs", "argo stop"):
-        assert line in told
+        assert line in said
 
 
 def test_another_namespace(server: ApiServer, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,19 +70,19 @@ CASES: dict[str, tuple[Callable[[ApiServer], Any], int, str]] = {
 }
 
 
-@pytest.mark.parametrize(("break_it", "code", "told"), CASES.values(), ids=CASES)
+@pytest.mark.parametrize(("break_it", "code", "said"), CASES.values(), ids=CASES)
 def test_each_refusal_is_one_sentence(
     server: ApiServer,
     recipe: Path,
     capsys: pytest.CaptureFixture[str],
     break_it: Callable[[ApiServer], Any],
     code: int,
-    told: str,
+    said: str,
 ) -> None:  # fmt: skip
     break_it(server)
     assert main(["submit", str(recipe), "--profile", "local"]) == code
     message = capsys.readouterr().err
-    assert told in message
+    assert said in message
     assert message.count("\n") == 1
     assert "HTTP response" not in message
 

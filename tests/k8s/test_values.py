@@ -11,12 +11,12 @@ Write = Callable[[str], str]
 
 
 @pytest.mark.parametrize("profile", sorted(file.stem for file in PROFILES.glob("*.yaml")))
-def test_every_profile_of_ours_is_sound(profile: str) -> None:
+def test_every_profile_of_ours_is_valid(profile: str) -> None:
     assert read_profile(profile).workspace_claim == "espnet3-workspace"
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "said"),
     [
         ("imagse: {tag: a}", "imagse: there is no such key; did you mean images?"),
         ("pools: {gpu: {nodeSelektor: {a: b}}}", "pools.gpu.nodeSelektor: there is no such key; did you mean nodeSel"),
@@ -58,10 +58,10 @@ def test_every_profile_of_ours_is_sound(profile: str) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_told(profile_file: Write, text: str, told: str) -> None:
+def test_what_is_wrong_is_reported(profile_file: Write, text: str, said: str) -> None:
     with pytest.raises(ConfigError) as error:
         read_profile(profile_file(text))
-    assert told in str(error.value)
+    assert said in str(error.value)
 
 
 def test_all_faults_are_told_at_once(profile_file: Write) -> None:
@@ -71,9 +71,9 @@ def test_all_faults_are_told_at_once(profile_file: Write) -> None:
     assert "did you mean device?" in str(error.value)
 
 
-@pytest.mark.parametrize(("name", "told"), [("lokal", "Did you mean local?"), ("a/b.yaml", "There is no profile a/b")])
-def test_a_profile_that_there_is_not(name: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+@pytest.mark.parametrize(("name", "said"), [("lokal", "Did you mean local?"), ("a/b.yaml", "There is no profile a/b")])
+def test_a_profile_that_there_is_not(name: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
         read_profile(name)
 
 

@@ -129,9 +129,9 @@ def test_a_stage_that_cannot_be_divided_has_no_shards(rendered: Rendered) -> Non
         rendered(settings="measure: {shards: 8}")
 
 
-def test_the_exit_handler_is_told_of_failures_in_less_than_a_process_takes(rendered: Rendered) -> None:
-    told = env(rendered(), "report")["ESPNET3_ARGO_FAILURES"]
-    assert told == "{{= sprig.trunc(65536, workflow.failures) }}"
+def test_the_exit_handler_reads_of_failures_in_less_than_a_process_takes(rendered: Rendered) -> None:
+    said = env(rendered(), "report")["ESPNET3_ARGO_FAILURES"]
+    assert said == "{{= sprig.trunc(65536, workflow.failures) }}"
 
 
 def test_training_on_a_spot_pool(rendered: Rendered) -> None:

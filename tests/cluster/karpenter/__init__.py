@@ -33,7 +33,7 @@ ZONE = "topology.kubernetes.io/zone"
 
 @contextlib.contextmanager
 def running(cluster: Cluster) -> Iterator[None]:
-    """Karpenter, with the two pools that k8s/README.md tells for EKS; all of it is gone afterwards.
+    """Karpenter, with the two pools that k8s/README.md names for EKS; all of it is gone afterwards.
 
     Raises:
         build.CannotBuild: Go is missing.
