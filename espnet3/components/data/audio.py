@@ -6,6 +6,7 @@ with any number of channels. soundfile (a quarter of a second) and soxr are impo
 Features and augmentation are elsewhere.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -132,10 +133,11 @@ def _opened(path: Path) -> Iterator[Any]:
     import soundfile
 
     try:
-        if not path.stat().st_size:
-            raise DataError(f"{path} is empty. Copy or download it again.")
-        with soundfile.SoundFile(path) as file:
-            yield file
+        with _handle(path) as handle:
+            if not os.fstat(handle).st_size:
+                raise DataError(f"{path} is empty. Copy or download it again.")
+            with soundfile.SoundFile(handle, closefd=False) as file:
+                yield file
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{path} does not exist.") from None
     except OSError as error:
@@ -147,6 +149,19 @@ def _opened(path: Path) -> Iterator[Any]:
         raise DataError(
             f"{path} is not readable audio ({reason}): it is damaged, cut short, or not WAV, FLAC, OGG, MP3 or SPH."
         ) from None
+
+
+@contextmanager
+def _handle(path: Path) -> Iterator[int]:
+    """A file, open for reading; a pipe is, too, without waiting for whoever writes to it."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except ValueError:  # a NUL, or half of a surrogate pair
+        raise DataError(f"{str(path)!r} cannot be a path.") from None
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def _read(file: Any, start: int, frames: int) -> Samples:

@@ -1,4 +1,5 @@
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,12 +61,15 @@ def test_an_absolute_path_needs_no_root(tmp_path: Path) -> None:
         (part(Path("nan.wav"), 0.0, 1.0), "no numbers"),
         (part(Path("folder"), 0.0, 1.0), "it is a folder"),
         (replace(part(Path("a.wav"), 0.0, 1.0), audio="a.wav/x.wav"), "does not exist"),
+        (part(Path("pipe"), 0.0, 1.0), "pipe is empty"),
+        (replace(part(Path("a.wav"), 0.0, 1.0), audio="a\0.wav"), r"a\\x00\.wav' cannot be a path"),
     ],
-    ids=["rate", "end", "missing", "nan", "folder", "below a file"],
+    ids=["rate", "end", "missing", "nan", "folder", "below a file", "pipe", "NUL"],
 )
 def test_refuses_to_read(tmp_path: Path, utterance: Utterance, expected: str) -> None:
     write_audio(tmp_path / "a.wav")
     (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     soundfile.write(tmp_path / "nan.wav", np.full(16000, np.nan), 16000, subtype="FLOAT")
     with pytest.raises(DataError, match=expected):
         read_audio(utterance, tmp_path)

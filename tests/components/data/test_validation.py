@@ -30,6 +30,7 @@ TEXT_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "no speaker": ({"speaker": ""}, "speaker is empty."),
     "no checksum": ({"checksum": "md5:0"}, "it must be sha256:"),
     "no path": ({"audio": ""}, "audio is empty or holds a NUL"),
+    "a NUL in the path": ({"audio": "a\0.wav"}, "audio is empty or holds a NUL"),
 }
 
 TIME_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
