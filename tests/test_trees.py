@@ -27,6 +27,10 @@ TIMING = {
     "utterances": 3,
     "device": "cpu",
 }
+INDEX = """\
+{"manifest": {"size": 3, "mtime_ns": 11, "sha256": "ab"}, "files": 1, "body_bytes": 30, "body_sha256": "cd"}
+file\t"a.wav"\t9\t22\tsha256:00
+"""
 ABOUT = {"recipe": "digits/asr", "git_commit": "ab", "versions": {"torch": "2.9"}}
 CARD = "Recipe `digits/asr` with `ASRSystem`, espnet3 0.1.0, commit `ab`, seed 1.\n"
 SUMS = "01  meta.json\n02  model.safetensors\n"
@@ -57,6 +61,7 @@ def right(tmp_path: Path, left: Path) -> Path:
 
 def make(folder: Path) -> Path:
     write(folder / "data/train.jsonl", '{"utt_id": "a", "duration": 1.5}\n')
+    write(folder / "data/.train.jsonl.audio", INDEX)
     write(folder / "data/.done/train.json", json.dumps(RECORD))
     write(folder / "exp/greedy/unseen/timing.json", json.dumps(TIMING))
     write(folder / "exp/greedy/report.html", REPORT)
@@ -148,6 +153,9 @@ SEEN = {
     ),
     "an output in a record": (changed("data/.done/train.json", '"cd"', '"ce"'), ".outputs.exp/a.digest cd is not ce"),
     "a field of a record": (changed("data/.done/train.json", '"inputs"', '"more": 1, "inputs"'), ".more"),
+    "a recording's content": (changed("data/.train.jsonl.audio", "sha256:00", "sha256:01"), ".train.jsonl.audio: [1]"),
+    "a recording's size": (changed("data/.train.jsonl.audio", "\t9\t", "\t8\t"), ".train.jsonl.audio: [1]"),
+    "how many recordings": (changed("data/.train.jsonl.audio", '"files": 1', '"files": 2'), ".train.jsonl.audio: [0]"),
     "utterances decoded": (changed("exp/greedy/unseen/timing.json", ": 3", ": 4"), "timing.json: .utterances 3 is"),
     "a percentile": (changed("exp/greedy/unseen/timing.json", "p50", "p51"), "timing.json: .latency_seconds[0]"),
     "a score in the report": (changed("exp/greedy/report.html", "12.5", "12.6"), "exp/greedy/report.html"),
@@ -182,6 +190,8 @@ OVERLOOKED = {
     "when it was finished": changed("data/.done/train.json", "2026-01-01", "2026-01-02"),
     "the commit in a record": changed("data/.done/train.json", "e0", "e1"),
     "how long it took": changed("data/.done/train.json", "1.5", "2.5"),
+    "when a recording was written": changed("data/.train.jsonl.audio", "\t22\t", "\t23\t"),
+    "when a manifest was written": changed("data/.train.jsonl.audio", '"mtime_ns": 11', '"mtime_ns": 12'),
     "how fast it was": changed("exp/greedy/unseen/timing.json", "0.1", "0.2"),
     "the report of speed": changed("exp/greedy/report.html", "3 s", "4 s"),
     "times in the log": changed("exp/train.log", "2026-11-23 23", "2026-11-24 01"),

@@ -77,6 +77,17 @@ def _timing(content: bytes) -> Any:
     return timing | {name: sorted(timing[name]) if isinstance(timing[name], dict) else None for name in measured}
 
 
+def _audio_index(content: bytes) -> list[Any]:
+    """Which recordings there are, of which size and content; not when they, and their manifest, were written."""
+    first, *lines = content.decode().splitlines()
+    header = json.loads(first)
+    assert {"manifest", "body_bytes", "body_sha256"} <= header.keys()
+    manifest = header["manifest"] | {"mtime_ns": None}
+    fields = [line.split("\t") for line in lines]
+    assert all(len(each) == 5 and each[3].isdecimal() for each in fields)
+    return [header | {"manifest": manifest, "body_sha256": None}, *([*each[:3], each[4]] for each in fields)]
+
+
 def _about_pack(content: bytes) -> Any:
     """What a pack says of itself, without what was installed and checked out where it was made."""
     about = json.loads(content)
@@ -160,6 +171,7 @@ _OF_THE_MOMENT = {
 _RULES: dict[str, Callable[[bytes], Any]] = {
     r"\.done/.+\.json": _record,
     r".*/timing\.json": _timing,
+    r".*/\..+\.audio": _audio_index,
     r".*/report\.html": _report,
     r"model(_pack)?/meta\.json": _about_pack,
     r"model(_pack)?/README\.md": _card,

@@ -8,7 +8,7 @@ Features and augmentation are elsewhere.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from espnet3.components.data.audio_check import AudioCheck, checksum_of
 from espnet3.components.data.manifest import Utterance
 from espnet3.errors import DataError
-from espnet3.runtime.files import sha256
 
 Samples = NDArray[np.float32]
 
@@ -68,19 +68,20 @@ def audio_info(path: Path) -> AudioInfo:
     return info
 
 
-def read_audio(utterance: Utterance, root: Path) -> tuple[Samples, int]:
+def read_audio(utterance: Utterance, root: Path, check: AudioCheck | None = None) -> tuple[Samples, int]:
     """The samples of an utterance, float32 in [-1, 1], (n,), and their rate in Hz; channels are averaged.
 
     Args:
         utterance: which part of which file.
         root: the folder to which a relative path is relative, `Manifest.root`.
+        check: that of the manifest (`ManifestDataset.audio_check`); without, any recording will do.
 
     Raises:
-        DataError: the file is missing, unreadable, has another sample rate than the manifest says, ends before the
-            utterance does, or holds values that are no numbers.
+        DataError: the file is missing, unreadable, not the one that the manifest names, has another sample rate than it
+            says, ends before the utterance does, or holds values that are no numbers.
     """
     path = root / utterance.audio
-    with _opened(path) as file:
+    with _opened(path, lambda handle: check.admit(utterance, path, handle) if check else None) as file:
         rate = int(file.samplerate)
         if rate != utterance.sample_rate:
             raise DataError(f"{path} has {rate} Hz, its manifest says {utterance.sample_rate} Hz ({utterance.utt_id}).")
@@ -111,7 +112,8 @@ def checksum(path: Path) -> str:
         DataError: the file cannot be read.
     """
     try:
-        return f"sha256:{sha256(path)}"
+        with path.open("rb") as file:
+            return checksum_of(file.fileno())
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
 
@@ -128,14 +130,21 @@ def whole_file(utt_id: str, path: Path, root: Path, text: str, speaker: str) -> 
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """An open `soundfile.SoundFile`; what libsndfile says against it becomes a DataError."""
+def _opened(path: Path, admit: Callable[[int], None] | None = None) -> Iterator[Any]:
+    """An open `soundfile.SoundFile`; what libsndfile says against it becomes a DataError.
+
+    Args:
+        path: the file.
+        admit: raises an error where it may not be read; gets the open file, so that what it saw is what is read.
+    """
     import soundfile
 
     try:
         with _handle(path) as handle:
             if not os.fstat(handle).st_size:
                 raise DataError(f"{path} is empty. Copy or download it again.")
+            if admit:
+                admit(handle)
             with soundfile.SoundFile(handle, closefd=False) as file:
                 yield file
     except (FileNotFoundError, NotADirectoryError):

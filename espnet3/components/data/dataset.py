@@ -7,6 +7,7 @@ A recipe's `dataset/__init__.py` exports `ManifestDataset`, or a subclass, under
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from itertools import accumulate
 from typing import Any, Protocol, TypedDict
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from espnet3.components.data.audio import Samples, read_audio
+from espnet3.components.data.audio_check import AudioCheck
 from espnet3.components.data.manifest import Manifest, Utterance
 
 
@@ -59,12 +61,17 @@ class ManifestDataset:
         """Seconds of each utterance, (utterances,)."""
         return self.manifest.durations
 
+    @cached_property
+    def audio_check(self) -> AudioCheck:
+        """Whether a recording is the one that the manifest names; hand it to `read_audio` in a dataset of your own."""
+        return AudioCheck(self.manifest.path)
+
     def __len__(self) -> int:
         return len(self.manifest)
 
     def __getitem__(self, index: int) -> Sample:
         utterance = self.manifest[index]
-        audio, rate = read_audio(utterance, self.manifest.root)
+        audio, rate = read_audio(utterance, self.manifest.root, self.audio_check)
         return Sample(
             utt_id=utterance.utt_id, audio=audio, sample_rate=rate, text=utterance.text, speaker=utterance.speaker
         )

@@ -10,7 +10,9 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from pathlib import Path
 
-from espnet3.components.data.audio import TOLERANCE, AudioInfo, audio_info, checksum
+from espnet3.components.data.audio import TOLERANCE, AudioInfo, audio_info
+from espnet3.components.data.audio_check import AudioCheck
+from espnet3.components.data.audio_index_writer import EntrySorter
 from espnet3.components.data.manifest import Utterance
 from espnet3.errors import DataError
 
@@ -26,12 +28,26 @@ Missing = Callable[[str], AbstractSet[str]]
 
 
 class UtteranceCheck:
-    """Looks at one utterance after the other, and at each audio file once."""
+    """Looks at one utterance after the other, and at each audio file once.
 
-    def __init__(self, root: Path, missing: Missing | AbstractSet[str] | None, with_checksums: bool) -> None:
+    Args:
+        root: the folder to which the paths of audio are relative.
+        missing: tells the characters of a text that the tokenizer lacks, or is the set of those that it has.
+        check: compares checksums; None: they are not compared.
+        gathered: gets an entry for each utterance whose checksum is right.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        missing: Missing | AbstractSet[str] | None,
+        check: AudioCheck | None = None,
+        gathered: EntrySorter | None = None,
+    ) -> None:
         self._root = root
         self._missing = _complement(missing) if isinstance(missing, AbstractSet) else missing
-        self._with_checksums = with_checksums
+        self._check = check
+        self._gathered = gathered
         self._info = lru_cache(FILES_REMEMBERED)(self._inspect)
 
     def problems(self, utterance: Utterance) -> list[str]:
@@ -43,7 +59,7 @@ class UtteranceCheck:
 
     def _audio_problems(self, utterance: Utterance) -> list[str]:
         problems = _time_problems(utterance)
-        info, digest = self._info(utterance.audio)
+        info, entry = self._info(utterance.audio, utterance.checksum)
         if isinstance(info, str):
             return [*problems, info]
         if info.sample_rate != utterance.sample_rate:
@@ -53,18 +69,25 @@ class UtteranceCheck:
                 f"start + duration is {utterance.start + utterance.duration:.3f} s, but {utterance.audio} ends at "
                 f"{info.duration:.3f} s."
             )
-        if digest and digest != utterance.checksum:
+        if self._check and not entry:
             problems.append(
-                f"{utterance.audio} has another checksum than the manifest says: it was changed or damaged."
+                f"{utterance.audio} has another checksum than the manifest says: it was changed or damaged. Put the "
+                "recording back, or run create_dataset with --force to build the manifest anew."
             )
+        if self._gathered and entry:
+            self._gathered.add(entry)
         return problems
 
-    def _inspect(self, audio: str) -> tuple[AudioInfo | str, str]:
+    def _inspect(self, audio: str, checksum: str) -> tuple[AudioInfo | str, bytes]:
+        """What the header says, or what is wrong with the file, and its line for the audio index."""
         path = self._root / audio
         try:
-            return audio_info(path), checksum(path) if self._with_checksums else ""
+            info, entry = audio_info(path), self._check.entry(audio, checksum) if self._check else None
+            return info, entry.line() if entry else b""
         except DataError as error:
-            return str(error), ""
+            return str(error), b""
+        except OSError as error:
+            return f"{path} cannot be read: {error.strerror}.", b""
 
 
 def _text_problems(utterance: Utterance) -> list[str]:

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from espnet3.components.data.audio_check import AudioCheck
+from espnet3.components.data.audio_index_writer import EntrySorter
 from espnet3.components.data.manifest import Manifest, Utterance, parse_line
 from espnet3.components.data.utterance_checks import LONGEST, Missing, UtteranceCheck
 from espnet3.errors import DataError
@@ -60,14 +62,19 @@ def validate_manifest(
 
 
 def check_manifest(
-    path: Path, missing: Missing | AbstractSet[str] | None = None, with_checksums: bool = False
+    path: Path,
+    missing: Missing | AbstractSet[str] | None = None,
+    with_checksums: bool = False,
+    gathered: EntrySorter | None = None,
 ) -> ManifestReport:
     """Look at every line of a manifest and at the audio that it names.
 
     Args:
         path: the manifest.
         missing: tells the characters of a text that the tokenizer lacks, or is the set of those that it has.
-        with_checksums: read the audio files as a whole and compare their checksums.
+        with_checksums: compare the checksums of the audio files; those are read as a whole that neither the audio index
+            nor this process knows as they are.
+        gathered: gets an entry for each utterance whose checksum is right.
     """
     report = ManifestReport(path)
     try:
@@ -75,7 +82,8 @@ def check_manifest(
     except DataError as error:
         report.problems.append(Problem(path, 0, str(error)))
         return report
-    _fill(report, manifest, UtteranceCheck(manifest.root, missing, with_checksums))
+    checksums = AudioCheck(path) if with_checksums else None
+    _fill(report, manifest, UtteranceCheck(manifest.root, missing, checksums, gathered))
     if not len(manifest):
         report.problems.append(Problem(path, 0, "holds no utterance."))
     report.problems = sorted([*report.problems, *_duplicates(manifest, report.ids)])

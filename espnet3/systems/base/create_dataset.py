@@ -1,10 +1,12 @@
 """The stage create_dataset: runs the dataset builders that a config names, then checks what they made.
 
 `BaseSystem.create_dataset` calls it. A killed run goes on where it stopped, a second run does nothing but check, and of
-two processes that build the same dataset the later one wins. What a builder does is up to the recipe; how it is
+two processes that build the same dataset the later one wins. How the audio was when it was checked is kept in an index
+beside each manifest (`espnet3.components.data.audio_index`). What a builder does is up to the recipe; how it is
 configured is told by `espnet3.systems.base.build_job`.
 """
 
+import errno
 import logging
 import os
 from collections.abc import Iterator
@@ -14,6 +16,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from espnet3.components.data.audio_index import ManifestState
+from espnet3.components.data.audio_index_writer import EntrySorter, write_index
 from espnet3.components.data.dataset_reference import check_test_names, load_dataset
 from espnet3.components.data.validation import ManifestReport, Problem, check_manifest, check_splits, problem_list
 from espnet3.config.sections import DataConfig, DatasetReference, read_config
@@ -28,6 +32,8 @@ PROBLEMS_FILE = "problems.txt"
 """Under `data_dir`, where the data has more problems than a message should list."""
 SHOWN = 50
 """Problems in a message."""
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+"""What a folder says that may only be read, as that of a manifest made elsewhere may be."""
 
 
 def create_dataset(config: DictConfig | dict[str, Any]) -> None:
@@ -43,8 +49,9 @@ def create_dataset(config: DictConfig | dict[str, Any]) -> None:
     jobs = build_jobs(settings)
     with _owned(Path(settings.data_dir)):
         remove_leftovers(settings.data_dir, nested=False)
-        built = [job.run() for job in jobs]
-        _check(settings, jobs, with_checksums=not any(built))
+        for job in jobs:
+            job.run()
+        _check(settings, jobs)
 
 
 @contextmanager
@@ -62,7 +69,7 @@ def _owned(data_dir: Path) -> Iterator[None]:
         ) from error
 
 
-def _check(settings: DataConfig, jobs: list[BuildJob], *, with_checksums: bool) -> None:
+def _check(settings: DataConfig, jobs: list[BuildJob]) -> None:
     """Check the manifests of all splits; log a line for each, and raise what is wrong."""
     data_dir = Path(settings.data_dir)
     reports: dict[Path, ManifestReport] = {}
@@ -78,12 +85,33 @@ def _check(settings: DataConfig, jobs: list[BuildJob], *, with_checksums: bool) 
             log.info("%s: %s has no manifest, so it is not checked.", split, key)
             continue
         if path not in reports:
-            reports[path] = check_manifest(path, with_checksums=with_checksums)
+            reports[path] = _check_manifest(path)
             problems += reports[path].problems
         splits.setdefault(split, []).append(reports[path])
     problems += check_splits(splits)
     _summarize(splits)
     _report(problems, data_dir)
+
+
+def _check_manifest(path: Path) -> ManifestReport:
+    """Check a manifest, and keep in its audio index how the recordings were that it names."""
+    if not path.is_file():
+        return check_manifest(path)  # which says so
+    state = ManifestState.of(path)
+    with EntrySorter(path) as gathered:
+        report = check_manifest(path, with_checksums=True, gathered=gathered)
+        if not report.problems:
+            _write_index(path, state, gathered)
+    return report
+
+
+def _write_index(path: Path, state: ManifestState, gathered: EntrySorter) -> None:
+    try:
+        write_index(path, state, gathered.entries())
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        log.info("%s: its audio index cannot be written here (%s).", path, error.strerror)
 
 
 def _references(settings: DataConfig) -> Iterator[tuple[str, str, DatasetReference]]:

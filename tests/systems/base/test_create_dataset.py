@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from espnet3.components.data.audio_changes import AudioLook, find_replaced
+from espnet3.components.data.audio_index import AudioIndex, Entry
 from espnet3.components.data.manifest import Manifest
 from espnet3.errors import ConfigError, DataError
 from espnet3.pipeline.fingerprint import StageRun, running
@@ -91,6 +93,66 @@ def test_found_data_is_compared_to_its_checksums(recipe: Recipe) -> None:
     write_audio(recipe.data / "audio/a.wav", 1.0, channels=2)
     with pytest.raises(DataError, match=r"train\.jsonl:1: audio/a\.wav has another checksum"):
         create_dataset(recipe.config())
+
+
+def test_how_the_audio_was_is_kept_beside_each_manifest(recipe: Recipe) -> None:
+    create_dataset(recipe.config())
+    for split in ("train", "test"):
+        index = AudioIndex(recipe.data / f"{split}.jsonl")
+        status = (recipe.data / "audio/a.wav").stat()
+        checksum = Manifest(recipe.data / f"{split}.jsonl")[0].checksum
+        expected = Entry("audio/a.wav", status.st_size, status.st_mtime_ns, checksum)
+        assert list(index.entries()) == [(expected, 2)]
+        assert find_replaced(recipe.data / f"{split}.jsonl") == AudioLook(looked=1)
+
+
+def test_a_touched_recording_is_put_down_as_it_is(recipe: Recipe) -> None:
+    create_dataset(recipe.config())
+    os.utime(recipe.data / "audio/a.wav", (1, 1))
+    create_dataset(recipe.config())
+    entry = AudioIndex(recipe.data / "train.jsonl").find("audio/a.wav")
+    assert entry is not None
+    assert entry.mtime_ns == 10**9
+    assert recipe.builds == 1
+
+
+def test_what_is_as_it_was_is_not_read_again(recipe: Recipe) -> None:
+    create_dataset(recipe.config())
+    before = (recipe.data / "audio/a.wav").stat()
+    write_other(recipe.data / "audio/a.wav", before.st_mtime_ns)
+    create_dataset(recipe.config())  # only a digest could tell
+    assert len(find_replaced(recipe.data / "train.jsonl", verify=True).replaced) == 1
+    with pytest.raises(DataError, match=r"train\.jsonl:1: audio/a\.wav has another checksum"):
+        create_dataset(recipe.config())
+
+
+def write_other(path: Path, mtime_ns: int) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-2] + bytes([content[-2] ^ 1, content[-1]]))
+    os.utime(path, ns=(mtime_ns, mtime_ns))
+
+
+def test_a_checksum_that_the_builder_made_up_is_found_at_once(tmp_path: Path) -> None:
+    recipe = Recipe(tmp_path, BUILDER.replace("[whole_file(", "[made_up(") + MADE_UP)
+    with pytest.raises(DataError, match=r"train\.jsonl:2: audio/a\.wav has another checksum.* --force"):
+        create_dataset(recipe.config())
+    assert not (recipe.data / ".train.jsonl.audio").exists()
+
+
+MADE_UP = """
+
+def made_up(*arguments):
+    from dataclasses import replace
+    return replace(whole_file(*arguments), checksum="sha256:" + 64 * "0")
+"""
+
+
+def test_a_recording_that_was_replaced_on_purpose_is_taken_with_force(recipe: Recipe) -> None:
+    create_dataset(recipe.config())
+    write_audio(recipe.data / "audio/a.wav", 1.0, channels=2)
+    with running(StageRun(forced=True)):
+        create_dataset(recipe.config())
+    assert find_replaced(recipe.data / "train.jsonl") == AudioLook(looked=1)
 
 
 CONFIG_FAULTS: dict[str, tuple[dict[str, Any], str]] = {

@@ -1,5 +1,7 @@
 import errno
+import logging
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,6 +145,20 @@ def test_an_unwritable_directory_is_a_fault_of_the_config(tmp_path: Path, mounte
     subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
     with pytest.raises(ConfigError, match=r"training_config\.data_dir: .* cannot be written \(Read-only file system\)"):
         create_dataset(recipe.config())
+
+
+def test_a_manifest_in_a_read_only_place_is_checked_without_an_index(
+    recipe: Recipe, mounted: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    create_dataset(recipe.config())
+    for place in (recipe.data / "audio", recipe.data / "train.jsonl"):
+        shutil.copytree(place, mounted / "audio") if place.is_dir() else shutil.copy(place, mounted)
+    subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
+    config = recipe.config()
+    config["dataset"]["valid"] = [{"data_src_args": {"manifest": str(mounted / "train.jsonl")}}]
+    create_dataset(config)
+    assert f"{mounted}/train.jsonl: its audio index cannot be written here (Read-only file system)." in caplog.messages
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

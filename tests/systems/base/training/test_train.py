@@ -342,6 +342,22 @@ def test_an_audio_file_that_is_gone_is_named(make_config: MakeConfig, manifest_w
         train(config)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_audio_file_that_was_replaced_is_named(
+    make_config: MakeConfig, corpus: Path, tmp_path: Path, workers: int
+) -> None:
+    content = (corpus / "train-000.wav").read_bytes()
+    (tmp_path / "other.wav").write_bytes(content[:-2] + bytes([content[-2] ^ 1, content[-1]]))
+    manifest = tmp_path / "train.jsonl"
+    lines = (corpus / "train.jsonl").read_text().replace('"audio": "', f'"audio": "{corpus}/')
+    manifest.write_text(lines.replace(f"{corpus}/train-000.wav", "other.wav"))
+    os.utime(manifest, (1, 1))
+    config = make_config(dataloader__num_workers=workers)
+    config["dataset"]["train"][0]["data_src_args"]["manifest"] = str(manifest)
+    with pytest.raises(DataError, match=r"^[^\n]*other\.wav is not the recording that [^\n]*train\.jsonl names[^\n]*$"):
+        train(config)
+
+
 def test_a_killed_worker_is_worth_another_try(
     make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
