@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from bench.figure import Figure
 from espnet3.components.data.audio import read_audio
+from espnet3.components.data.audio_check import AudioCheck
 from espnet3.components.data.batching import DurationBatches, padding
 from espnet3.components.data.features import LogMel
 from espnet3.components.data.manifest import Manifest
@@ -24,7 +25,7 @@ def measure(manifest: Path, training_config: Path) -> list[Figure]:
     utterances = corpus[:MOST_UTTERANCES]
     audio = [read_audio(utterance, corpus.root) for utterance in utterances]
     seconds = sum(utterance.duration for utterance in utterances)
-    features = LogMel(sample_rate=audio[0][1])
+    features, check = LogMel(sample_rate=audio[0][1]), AudioCheck(corpus.path)
 
     def compute() -> None:
         for samples, _ in audio:
@@ -32,7 +33,7 @@ def measure(manifest: Path, training_config: Path) -> list[Figure]:
 
     def read_and_compute() -> None:
         for utterance in utterances:
-            features(read_audio(utterance, corpus.root)[0])
+            features(read_audio(utterance, corpus.root, check)[0])
 
     limits = Dataloader.model_validate(OmegaConf.to_container(OmegaConf.load(training_config))["dataloader"])  # type: ignore[call-overload, index]
     batches = DurationBatches(corpus.durations, limits, seed=0).epoch(0)
