@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from espnet3.publishing.transcriber import SpeechToText
+    from espnet3.systems.asr.transcriber import SpeechToText
 
 __all__ = ["load"]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from espnet3.components.data.audio import audio_info, read_audio, whole_file
 from espnet3.demo.page import token_line, token_table, waveform
 from espnet3.errors import DataError
-from espnet3.publishing.transcriber import SpeechToText
+from espnet3.systems.asr.transcriber import SpeechToText
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from espnet3.publishing.transcriber import SpokenToken
+from espnet3.systems.asr.transcriber import SpokenToken
 
 WIDTH, WAVE, BAND, AXIS = 900, 110, 26, 20
 """Pixels: of all, and the heights of the waveform, of the tokens and of the time axis."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from espnet3.errors import ConfigError, DataError, Espnet3Error, TryAgain
 from espnet3.packs.pack import CARD, META, OPTIONAL, SUMS, read_promises
-from espnet3.publishing.hub_errors import chain, clean, is_passing
+from espnet3.publishing.errors import chain, clean, is_passing
 from espnet3.publishing.repository import endpoint_of, keep_quiet, limit_waiting
 
 TIMEOUT = 30.0

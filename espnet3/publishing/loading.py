@@ -1,7 +1,7 @@
 """`espnet3.load`: a packed model, from a folder or a Hub, as an object that turns speech into text.
 
 `espnet3.load` and `python -m espnet3.transcribe` call it. For what a pack may be, see `espnet3.packs.pack`; for
-what happens to audio, `transcriber`.
+what happens to audio, `espnet3.systems.asr.transcriber`.
 """
 
 import re
@@ -14,8 +14,8 @@ from typing import Any
 
 from espnet3.errors import ConfigError, DataError
 from espnet3.packs.pack import META, WEIGHTS, Pack, read_pack
-from espnet3.publishing.transcriber import Recogniser, SpeechToText
 from espnet3.recipe.recipe import activated
+from espnet3.systems.asr.transcriber import Recogniser, SpeechToText
 
 BACKENDS = ("auto", "torch", "onnx", "onnx-int8")
 _ONNX_FILES = {"onnx": "model.onnx", "onnx-int8": "model.int8.onnx"}

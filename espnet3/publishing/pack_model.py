@@ -16,14 +16,14 @@ from omegaconf import DictConfig, OmegaConf
 from espnet3.packs.pack import CARD, KIND, META, SCHEMA_VERSION, SUMS, WEIGHTS, read_pack, refuse_foreign
 from espnet3.pipeline.settings import fingerprint_of
 from espnet3.publishing.card import card, eval_results
-from espnet3.publishing.collect import write_parts
 from espnet3.publishing.privacy import refuse_private
-from espnet3.publishing.trial import try_pack
 from espnet3.recipe.recipe import recipe_name
 from espnet3.runtime.files import remove_leftovers, replacing_dir, sha256
 from espnet3.runtime.leases import lease
 from espnet3.runtime.versions import git_commit, installed_versions, package_version
 from espnet3.systems.asr.onnx_inference import VARIANTS
+from espnet3.systems.asr.pack_trial import try_pack
+from espnet3.systems.asr.packing import write_parts
 from espnet3.systems.asr.parts import build_preprocessor, load_training_config
 from espnet3.systems.base.config import PublicationConfig, read_config
 from espnet3.systems.base.publication_config import PackModel

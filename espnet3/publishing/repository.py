@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from espnet3.errors import ConfigError
 from espnet3.publishing.difference import Difference, RemoteFile
-from espnet3.publishing.hub_errors import Target, explained, refuse_long_wait
+from espnet3.publishing.errors import Target, explained, refuse_long_wait
 from espnet3.systems.base.publication_config import Upload
 
 if TYPE_CHECKING:

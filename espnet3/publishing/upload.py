@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from espnet3.errors import ConfigError, TryAgain
 from espnet3.packs.pack import read_pack
 from espnet3.publishing.difference import Difference, compare, local_files, refuse_strays
-from espnet3.publishing.hub_errors import PassingFault
+from espnet3.publishing.errors import PassingFault
 from espnet3.publishing.privacy import refuse_private
 from espnet3.publishing.repository import Kind, Repository, State
 from espnet3.systems.base.config import PublicationConfig, read_config

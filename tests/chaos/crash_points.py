@@ -20,7 +20,7 @@ from tests.chaos.volume import Volume
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 HEAVY = (
-    "espnet3.publishing.onnx_export",
+    "espnet3.systems.asr.onnx_export",
     "espnet3.systems.asr.inference",
     "espnet3.systems.asr.models.bilstm",
     "espnet3.systems.asr.system",

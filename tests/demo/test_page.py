@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from espnet3.demo.page import token_line, token_table, waveform
-from espnet3.publishing.transcriber import SpokenToken
+from espnet3.systems.asr.transcriber import SpokenToken
 
 TOKENS = (
     SpokenToken("o", 0.10, 0.16, 0.99),

@@ -14,9 +14,9 @@ import yaml
 import espnet3
 from espnet3.errors import ConfigError, DataError
 from espnet3.publishing.pack_model import write_sums
-from espnet3.publishing.transcriber import SpeechToText
 from espnet3.publishing.upload import upload
 from espnet3.systems.asr.system import ASRSystem
+from espnet3.systems.asr.transcriber import SpeechToText
 from espnet3.systems.base.publication_config import Upload
 from espnet3.transcribe import main
 from tests.hub.server import HubServer

@@ -1,6 +1,6 @@
 """Where in the audio the tokens of a hypothesis were heard: the best CTC path through them (Viterbi).
 
-The demo and `espnet3.publishing.transcriber` show times and confidences with it; decoders do not need it.
+The demo and `espnet3.systems.asr.transcriber` show times and confidences with it; decoders do not need it.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Exporting a packed CTC model to ONNX, and holding the result to the original on the test sets.
 
-`trial` calls it where the publication config asks for an export. `OnnxRecogniser` runs the files. In the int8
+`pack_trial` calls it where the publication config asks for an export. `OnnxRecogniser` runs the files. In the int8
 model only matrix products and recurrences are in 8 bits: convolutions are slower so. It takes one utterance at a time:
 the scale of 8 bits is that of the whole input, so that others in a batch would change what is heard in a recording.
 """
@@ -19,8 +19,6 @@ from torch import Tensor, nn
 from espnet3.components.data.dataset import Sample
 from espnet3.components.modeling.masking import without_padding
 from espnet3.errors import ConfigError, DataError
-from espnet3.publishing.onnx_lstm import with_onnx_lstms
-from espnet3.publishing.transcriber import SpeechToText
 from espnet3.runtime.progress import track
 from espnet3.systems.asr.inference import Recogniser
 from espnet3.systems.asr.models.ctc_model import CTCModel, edit_distance
@@ -32,6 +30,8 @@ from espnet3.systems.asr.onnx_inference import (
     OnnxRecogniser,
     import_onnxruntime,
 )
+from espnet3.systems.asr.onnx_lstm import with_onnx_lstms
+from espnet3.systems.asr.transcriber import SpeechToText
 
 log = logging.getLogger(__name__)
 

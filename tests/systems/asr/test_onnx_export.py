@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from espnet3.publishing.onnx_export import write_int8_onnx, write_onnx
 from espnet3.systems.asr.models.bilstm import BiLSTMCTC
 from espnet3.systems.asr.models.conformer_ctc import ConformerCTC
 from espnet3.systems.asr.models.ctc_model import CTCModel
+from espnet3.systems.asr.onnx_export import write_int8_onnx, write_onnx
 from espnet3.systems.asr.onnx_inference import OnnxModel
 
 BINS, TOKENS, PHONES = 20, 7, 5

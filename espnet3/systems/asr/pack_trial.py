@@ -15,9 +15,9 @@ from espnet3.components.data.dataset import Sample
 from espnet3.components.data.dataset_reference import load_test_sets
 from espnet3.errors import ConfigError, DataError
 from espnet3.parallel.threads import limit_threads, threads_each
-from espnet3.publishing.hub_errors import chain
+from espnet3.publishing.errors import chain
 from espnet3.publishing.loading import load, without_bytecode
-from espnet3.publishing.transcriber import SpeechToText
+from espnet3.systems.asr.transcriber import SpeechToText
 from espnet3.systems.base.config import Dataset, PublicationConfig
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def try_pack(settings: PublicationConfig, training: Mapping[str, Any], pack: Pat
         found["example"] = {"utterance": sample["utt_id"], "reference": sample["text"], "hypothesis": text}
         log.info("Tried with %s: %s", sample["utt_id"], text)
     if onnx.export:
-        from espnet3.publishing.onnx_export import export
+        from espnet3.systems.asr.onnx_export import export
 
         found["onnx"] = export(model, pack, onnx.int8, samples)
     return found
