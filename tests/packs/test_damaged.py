@@ -14,7 +14,7 @@ import yaml
 import espnet3
 from espnet3.errors import DataError
 from espnet3.publishing.pack_model import write_sums
-from tests.publishing.pack.experiment import tree
+from tests.packs.experiment import tree
 
 Damage = Callable[[Path], None]
 

@@ -18,7 +18,7 @@ from espnet3.errors import ConfigError, DataError
 from espnet3.packs.pack import read_pack
 from espnet3.publishing.loading import load
 from espnet3.systems.asr.system import ASRSystem
-from tests.publishing.pack.experiment import CONFORMER, make_experiment, tree, with_pack
+from tests.packs.experiment import CONFORMER, make_experiment, tree, with_pack
 
 Experiment = tuple[Path, ASRSystem]
 PACK = Path("exp/pack")

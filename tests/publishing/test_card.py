@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from espnet3.errors import ConfigError
 from espnet3.systems.asr.system import ASRSystem
-from tests.publishing.pack.experiment import ASR, with_pack
+from tests.packs.experiment import ASR, with_pack
 
 Experiment = tuple[Path, ASRSystem]
 PACK = Path("exp/pack")

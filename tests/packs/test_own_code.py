@@ -15,7 +15,7 @@ from espnet3.errors import ConfigError, DataError
 from espnet3.publishing.pack_model import write_sums
 from espnet3.recipe.recipe import activated
 from espnet3.systems.asr.system import ASRSystem
-from tests.publishing.pack.experiment import BILSTM, make_experiment, tree, with_pack
+from tests.packs.experiment import BILSTM, make_experiment, tree, with_pack
 
 PACK = Path("exp/pack")
 SOURCES = {

@@ -1,4 +1,7 @@
-"""One experiment and its pack for all tests here; a test that changes them works on a copy."""
+"""One experiment and its pack for the tests of packs, wherever they stand; a conftest.py imports what it needs.
+
+A test that changes them works on a copy.
+"""
 
 import shutil
 from contextlib import chdir
@@ -7,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from espnet3.systems.asr.system import ASRSystem
-from tests.publishing.pack.experiment import make_experiment, with_pack
+from tests.packs.experiment import make_experiment, with_pack
+
+__all__ = ["experiment", "pack", "trained"]
 
 
 @pytest.fixture(scope="session")
