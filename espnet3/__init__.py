@@ -20,8 +20,9 @@ def load(
 ) -> "SpeechToText":
     """A packed model that turns speech into text: `espnet3.load("owner/name")("speech.wav")`.
 
-    See `espnet3.publishing.loading.load` for the arguments and what it raises.
+    See `espnet3.packs.loading.load` for the arguments and what it raises.
     """
-    from espnet3.publishing.loading import load as load_pack
+    from espnet3.packs.loading import load as load_pack
 
-    return load_pack(model, backend=backend, device=device, revision=revision, trust_code=trust_code)
+    loaded: SpeechToText = load_pack(model, backend=backend, device=device, revision=revision, trust_code=trust_code)
+    return loaded

@@ -69,7 +69,7 @@ def serve(demo: str, host: str, port: int) -> None:
 
 def open_demo(demo: str) -> tuple[DemoSettings, Path, Listener]:
     """The settings, the folder and the loaded model of a demo; see `serve`."""
-    from espnet3.publishing.loading import find_pack
+    from espnet3.packs.loading import find_pack
 
     folder = Path(demo)
     if (folder / SETTINGS).is_file():

@@ -2,7 +2,7 @@
 
 import json
 
-from espnet3.packs.pack import Meta
+from espnet3.packs.meta import Meta
 from espnet3.systems.base.publication_config import PackDemo
 
 PYTHON = "3.11"

@@ -25,7 +25,8 @@ from espnet3.demo.settings import (
     read_settings,
 )
 from espnet3.errors import ConfigError, DataError
-from espnet3.packs.pack import CARD, Pack, read_pack, refuse_foreign
+from espnet3.packs.meta import CARD
+from espnet3.packs.pack import Pack, read_pack, refuse_foreign
 from espnet3.publishing.privacy import refuse_private
 from espnet3.runtime.files import remove_leftovers, replacing_dir
 from espnet3.runtime.leases import lease

@@ -1,11 +1,11 @@
 """The config of a packed model, read as what it is: a text from a stranger.
 
-`espnet3.packs.pack` reads packs with it and `espnet3.publishing.pack_model` checks what it writes. It may name the
-classes of ALLOWED and no others, hold no interpolation (which could read the environment), and reach no file but the
+`espnet3.packs.pack` reads it, of a stranger's pack and of one that was just made. It may name the classes that the
+pack's task allows and no others, hold no interpolation (which could read the environment), and reach no file but the
 pack's own.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,33 +14,9 @@ import yaml
 
 from espnet3.errors import DataError
 
-_DATA = "espnet3.components.data"
-_ASR = "espnet3.systems.asr"
-ALLOWED = frozenset(
-    {
-        f"{_DATA}.features.LogMel",
-        f"{_DATA}.tokenizer.CharTokenizer",
-        f"{_DATA}.tokenizer.SentencePieceTokenizer",
-        f"{_DATA}.lexicon.LexiconTokenizer",
-        f"{_ASR}.preprocessor.SpeechTextPreprocessor",
-        f"{_ASR}.models.bilstm.BiLSTMCTC",
-        f"{_ASR}.models.conformer_ctc.ConformerCTC",
-        f"{_ASR}.models.joint.ConformerJoint",
-        f"{_ASR}.inference.Recogniser",
-        f"{_ASR}.decoding.greedy.GreedyDecoder",
-        f"{_ASR}.decoding.prefix_beam.PrefixBeamDecoder",
-        f"{_ASR}.decoding.joint_beam.JointBeamDecoder",
-        f"{_ASR}.decoding.rescore.AuxiliaryRescorer",
-        f"{_ASR}.decoding.ngram.WordNgram",
-    }
-)
-"""What a pack may build: classes that compute, and read no file but the one that they are given."""
-PARTS = ("features", "tokenizer", "preprocessor", "model", "recogniser")
-"""What every pack's config has."""
 DEEPEST = 20
 LONGEST_NUMBER = 100
 """Characters."""
-_FILE_KEYS = ("path", "arpa", "manifest", "lexicon")
 _OWN_CODE = ("src.",)
 
 Place = tuple[str, ...]
@@ -59,24 +35,38 @@ class OwnCode:
         return self.everywhere or (self.in_model and place[0] == "model")
 
 
-def checked_config(text: str, path: Path, files: Mapping[str, Path], own_code: OwnCode) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Rules:
+    """What a config may hold; the first three are the task's."""
+
+    parts: Sequence[str]
+    """Sections that it has."""
+    allowed: Collection[str]
+    """Dotted names that a `_target_` may be."""
+    file_keys: Collection[str]
+    """Keys whose text is the name of a file."""
+    own_code: OwnCode
+    files: Mapping[str, Path]
+    """The pack's files by name."""
+
+
+def checked_config(text: str, path: Path, rules: Rules) -> dict[str, Any]:
     """The config, with the names of the pack's files made absolute.
 
     Args:
         text: YAML.
         path: its file, for messages.
-        files: the pack's files by name.
-        own_code: where it may name the recipe's own classes.
+        rules: what it may hold.
 
     Raises:
         DataError: it is malformed, or asks for what no pack may.
     """
     content = plain_yaml(text, path)
-    if not isinstance(content, dict) or any(not isinstance(content.get(part), dict) for part in PARTS):
-        raise DataError(f"{path} is damaged: it should have the sections {', '.join(PARTS)}.")
-    for place, fault in _faults(content, files, own_code, ()):
+    if not isinstance(content, dict) or any(not isinstance(content.get(part), dict) for part in rules.parts):
+        raise DataError(f"{path} is damaged: it should have the sections {', '.join(rules.parts)}.")
+    for place, fault in _faults(content, rules, ()):
         raise DataError(f"{path}: {'.'.join(place)} {fault}")
-    absolute = _absolute(content, files)
+    absolute = _absolute(content, rules.files)
     assert isinstance(absolute, dict)
     return absolute
 
@@ -111,40 +101,35 @@ class _Plain(yaml.SafeLoader):
         return super().construct_scalar(node)
 
 
-def _faults(node: Any, files: Mapping[str, Path], own_code: OwnCode, place: Place) -> Iterator[tuple[Place, str]]:
+def _faults(node: Any, rules: Rules, place: Place) -> Iterator[tuple[Place, str]]:
     if len(place) > DEEPEST:
         yield place[:3], "is nested deeper than any config."
     elif isinstance(node, dict):
         for key, value in node.items():
-            yield from _key_faults(key, value, files, own_code, place)
-            yield from _faults(value, files, own_code, (*place, str(key)))
+            yield from _key_faults(key, value, rules, place)
+            yield from _faults(value, rules, (*place, str(key)))
     elif isinstance(node, list):
         for number, value in enumerate(node):
-            yield from _faults(value, files, own_code, (*place, str(number)))
+            yield from _faults(value, rules, (*place, str(number)))
     elif isinstance(node, str) and "${" in node:
         yield place, f"is {node!r}; a pack has no interpolations, which could read this machine's environment."
     elif isinstance(node, str) and (PurePosixPath(node).is_absolute() or ".." in node.replace("\\", "/").split("/")):
         yield place, f"is {node!r}, which leads out of the pack; its own files have relative names."
 
 
-def _key_faults(
-    key: Any, value: Any, files: Mapping[str, Path], own_code: OwnCode, place: Place
-) -> Iterator[tuple[Place, str]]:
+def _key_faults(key: Any, value: Any, rules: Rules, place: Place) -> Iterator[tuple[Place, str]]:
     where = (*place, str(key))
     if not isinstance(key, str) or (key.startswith("_") and key != "_target_"):
         yield where, "is a key that no pack has; only _target_ begins with an underscore."
-    elif (
-        key == "_target_"
-        and str(value) not in ALLOWED
-        and not (own_code.may_be(where) and str(value).startswith(_OWN_CODE))
-    ):
-        yield where, f"is {value!r}, which a pack may not build; it may name espnet3's own: {', '.join(_short())}."
-    elif key in _FILE_KEYS and isinstance(value, str) and value not in files:
+    elif key == "_target_" and not _may_build(str(value), rules, where):
+        names = sorted(target.rpartition(".")[2] for target in rules.allowed)
+        yield where, f"is {value!r}, which a pack may not build; it may name espnet3's own: {', '.join(names)}."
+    elif key in rules.file_keys and isinstance(value, str) and value not in rules.files:
         yield where, f"is {value!r}, which is not a file of the pack."
 
 
-def _short() -> list[str]:
-    return sorted(target.rpartition(".")[2] for target in ALLOWED)
+def _may_build(target: str, rules: Rules, place: Place) -> bool:
+    return target in rules.allowed or (rules.own_code.may_be(place) and target.startswith(_OWN_CODE))
 
 
 def _absolute(node: Any, files: Mapping[str, Path]) -> Any:

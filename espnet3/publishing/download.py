@@ -1,6 +1,6 @@
-"""Getting a packed model from a Hub into its cache, and saying in a sentence why that failed. `loading` calls it."""
+"""Getting a packed model from a Hub into its cache, and saying why that failed. `espnet3.packs.loading` calls it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -8,7 +8,7 @@ from glob import escape
 from pathlib import Path
 
 from espnet3.errors import ConfigError, DataError, Espnet3Error, TryAgain
-from espnet3.packs.pack import CARD, META, OPTIONAL, SUMS, read_promises
+from espnet3.packs.meta import CARD, META, OPTIONAL, SUMS, Meta, read_promises
 from espnet3.publishing.errors import chain, clean, is_passing
 from espnet3.publishing.repository import endpoint_of, keep_quiet, limit_waiting
 
@@ -16,7 +16,7 @@ TIMEOUT = 30.0
 """Seconds of one request without an answer."""
 
 
-def download(repo: str, revision: str | None, onnx: Collection[str] | None = None) -> Path:
+def download(repo: str, revision: str | None, optional: Callable[[Meta], Collection[str] | None] | None = None) -> Path:
     """The folder of a packed model's newest state, in the Hub's cache; what is there already is not loaded again.
 
     What the pack promises is loaded first, then what it lists and nothing else, whatever the repository holds besides.
@@ -25,7 +25,8 @@ def download(repo: str, revision: str | None, onnx: Collection[str] | None = Non
     Args:
         repo: `owner/name`.
         revision: branch, tag or commit; the main branch where left out.
-        onnx: names of the ONNX models that are needed; all where left out.
+        optional: names of the files needed of those that may be left out, such as ONNX models, by what the pack says of
+            itself; all where it is left out or gives None.
 
     Raises:
         ConfigError: huggingface_hub is not installed, there is no such repository or revision, or it is not open to
@@ -48,8 +49,9 @@ def download(repo: str, revision: str | None, onnx: Collection[str] | None = Non
             f"{asked.name} of {asked.endpoint} is not a packed model: it has no {META}. upload_model puts one there; "
             "name a repository of that kind."
         )
-    _, sums = read_promises(folder)
-    left_out = [name for name in sums if name.endswith(OPTIONAL) and onnx is not None and name not in onnx]
+    meta, sums = read_promises(folder)
+    needed = optional(meta) if optional else None
+    left_out = [name for name in sums if name.endswith(OPTIONAL) and needed is not None and name not in needed]
     # The folder's name is the commit's: should the branch move on meanwhile, the files are still those of one state.
     return _snapshot(asked, folder.name, (META, SUMS, CARD, *(name for name in sums if name not in left_out)))
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from espnet3.packs.pack import CARD, KIND, META, SCHEMA_VERSION, SUMS, WEIGHTS, read_pack, refuse_foreign
+from espnet3.packs.meta import CARD, KIND, META, SCHEMA_VERSION, WEIGHTS, write_sums
+from espnet3.packs.pack import read_pack, refuse_foreign
 from espnet3.pipeline.settings import fingerprint_of
 from espnet3.publishing.card import card, eval_results
 from espnet3.publishing.privacy import refuse_private
@@ -21,16 +22,16 @@ from espnet3.recipe.recipe import recipe_name
 from espnet3.runtime.files import remove_leftovers, replacing_dir, sha256
 from espnet3.runtime.leases import lease
 from espnet3.runtime.versions import git_commit, installed_versions, package_version
-from espnet3.systems.asr.onnx_inference import VARIANTS
+from espnet3.systems.asr.onnx_files import VARIANTS
+from espnet3.systems.asr.pack_parts import write_parts
 from espnet3.systems.asr.pack_trial import try_pack
-from espnet3.systems.asr.packing import write_parts
+from espnet3.systems.asr.packing import PACKING
 from espnet3.systems.asr.parts import build_preprocessor, load_training_config
 from espnet3.systems.base.config import PublicationConfig, read_config
 from espnet3.systems.base.publication_config import PackModel
 
 log = logging.getLogger(__name__)
 
-TASK = "automatic-speech-recognition"
 RESULTS = "metrics.json"
 
 
@@ -80,13 +81,6 @@ def pack_model(training_config: DictConfig, publication_config: DictConfig, syst
     )
 
 
-def write_sums(pack: Path) -> None:
-    """Write the sha256 of every file but the card, in the format of sha256sum."""
-    names = sorted(path.relative_to(pack).as_posix() for path in pack.rglob("*") if path.is_file())
-    lines = [f"{sha256(pack / name)}  {name}\n" for name in names if name not in (CARD, SUMS)]
-    (pack / SUMS).write_text("".join(lines), encoding="utf-8")
-
-
 def _about(settings: PublicationConfig, training: Mapping[str, Any], exp_dir: Path, system: str) -> dict[str, Any]:
     asked = settings.pack_model
     averaged = (exp_dir / asked.checkpoint).with_suffix(".json")
@@ -95,7 +89,7 @@ def _about(settings: PublicationConfig, training: Mapping[str, Any], exp_dir: Pa
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": KIND,
-        "task": TASK,
+        "task": PACKING.task,
         "system": system,
         "title": asked.title or settings.exp_tag,
         "recipe": recipe_name(recipe),

@@ -13,7 +13,7 @@ import yaml
 
 import espnet3
 from espnet3.errors import DataError
-from espnet3.publishing.pack_model import write_sums
+from espnet3.packs.meta import write_sums
 from tests.packs.experiment import tree
 
 Damage = Callable[[Path], None]
@@ -125,6 +125,8 @@ DAMAGES = [
     ("meta no text", forged(edit(M, lambda content: b"\xff\xfe" + content)), r"meta\.json is damaged: it is not UTF-8"),
     ("meta too large", forged(edit(M, lambda content: content + b" " * (1 << 20))), r"meta\.json is larger than"),
     ("another kind", meta(kind="picture"), "its kind is not espnet3-model"),
+    ("another task", meta(task="mind-reading"), r"meta\.json: task is 'mind-reading', and espnet3 .* reads packs of"),
+    ("a module as task", meta(task="espnet3.runtime.files"), "task is 'espnet3.runtime.files', and espnet3"),
     ("newer", meta(schema_version=99, espnet3="9.1.0"), r"version 99, written by espnet3 9\.1\.0.*Install a newer"),
     ("wrong version", meta(schema_version="one"), "schema_version is 'one'"),
     ("version 0", meta(schema_version=0), "schema_version is 0"),

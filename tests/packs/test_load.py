@@ -10,7 +10,7 @@ import yaml
 
 import espnet3
 from espnet3.errors import ConfigError, DataError
-from espnet3.publishing.pack_model import write_sums
+from espnet3.packs.meta import write_sums
 from espnet3.publishing.upload import upload
 from espnet3.systems.asr.system import ASRSystem
 from espnet3.systems.base.publication_config import Upload

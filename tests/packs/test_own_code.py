@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 import espnet3
 from espnet3.components.data.scp import read_scp
 from espnet3.errors import ConfigError, DataError
-from espnet3.publishing.pack_model import write_sums
+from espnet3.packs.meta import write_sums
 from espnet3.recipe.recipe import activated
 from espnet3.systems.asr.system import ASRSystem
 from tests.packs.experiment import BILSTM, make_experiment, tree, with_pack

@@ -84,7 +84,7 @@ ONNX = [
 def test_onnx_models_are_loaded_where_they_are_needed(
     hub: HubServer, model: str, asked: tuple[str, ...] | None, there: set[str]
 ) -> None:
-    folder = download(model, None, asked)
+    folder = download(model, None, lambda meta: asked)
     assert {path.name for path in folder.glob("*.onnx")} == there
     assert contents(download(model, None)) == FILES
 

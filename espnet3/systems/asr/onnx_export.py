@@ -22,11 +22,11 @@ from espnet3.errors import ConfigError, DataError
 from espnet3.runtime.progress import track
 from espnet3.systems.asr.inference import Recogniser
 from espnet3.systems.asr.models.ctc_model import CTCModel, edit_distance
+from espnet3.systems.asr.onnx_files import VARIANTS
 from espnet3.systems.asr.onnx_inference import (
     AUXILIARY_OUTPUTS,
     INPUTS,
     OUTPUTS,
-    VARIANTS,
     OnnxRecogniser,
     import_onnxruntime,
 )

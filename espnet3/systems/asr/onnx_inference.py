@@ -15,10 +15,9 @@ from espnet3.components.data.dataset import Sample
 from espnet3.errors import ConfigError, DataError
 from espnet3.packs.pack import read_pack
 from espnet3.systems.asr.decoding.decoder import Decoder, Hypothesis
+from espnet3.systems.asr.onnx_files import VARIANTS
 from espnet3.systems.asr.parts import build_preprocessor, check_decoder, output
 
-VARIANTS = {"float32": "model.onnx", "int8": "model.int8.onnx"}
-"""File in a pack by precision."""
 INPUTS = ("feats", "lengths")
 OUTPUTS = ("log_probs", "steps")
 AUXILIARY_OUTPUTS = ("auxiliary_log_probs", "auxiliary_steps")

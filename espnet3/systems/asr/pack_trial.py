@@ -14,11 +14,12 @@ from typing import Any
 from espnet3.components.data.dataset import Sample
 from espnet3.components.data.dataset_reference import load_test_sets
 from espnet3.errors import ConfigError, DataError
+from espnet3.packs.loading import load
 from espnet3.parallel.threads import limit_threads, threads_each
 from espnet3.publishing.errors import chain
-from espnet3.publishing.loading import load, without_bytecode
 from espnet3.systems.asr.transcriber import SpeechToText
 from espnet3.systems.base.config import Dataset, PublicationConfig
+from espnet3.systems.base.packing import without_bytecode
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,8 @@ def try_pack(settings: PublicationConfig, training: Mapping[str, Any], pack: Pat
 def _load(settings: PublicationConfig, pack: Path) -> SpeechToText:
     code = settings.pack_model.code
     try:
-        return load(pack, backend="torch", device="cpu", trust_code=bool(code))
+        model: SpeechToText = load(pack, backend="torch", device="cpu", trust_code=bool(code))
+        return model
     except DataError as error:
         if lacking := _lacking_module(error):
             raise ConfigError(

@@ -1,180 +1,74 @@
-"""Which parts of an experiment go into a pack: an allow-list, not a copy.
+"""Speech recognition's half of a pack: what may be in one, and what `espnet3.load` makes of it.
 
-`pack_model` calls it. Out of the training config come the parts that inference builds, out of the inference config the
-decoder; each file that they name is copied in and named relative to the pack.
+`espnet3.packs.tasks` finds `PACKING` here. What is heavy is imported by the methods, because reading a pack imports
+this module everywhere, in an image without numpy too.
 """
 
-import json
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import yaml
-
-from espnet3.components.data.stats import load_stats
-from espnet3.config.instantiate import build
 from espnet3.errors import ConfigError, DataError
-from espnet3.packs.config import PARTS
-from espnet3.packs.pack import CONFIG, WEIGHTS
-from espnet3.recipe.recipe import recipe_folder
-from espnet3.systems.asr.decoding.arpa import write_arpa
-from espnet3.systems.asr.decoding.ngram import WordNgram
-from espnet3.systems.base.kept_files import preprocessor_parts
-from espnet3.systems.base.publication_config import PublicationConfig
+from espnet3.packs.meta import WEIGHTS
+from espnet3.packs.pack import Pack
+from espnet3.systems.asr.onnx_files import BACKENDS
+from espnet3.systems.base.packing import BasePacking
 
-RECOGNISER = "espnet3.systems.asr.inference.Recogniser"
-GREEDY = {"_target_": "espnet3.systems.asr.decoding.greedy.GreedyDecoder"}
-STATS = "feats_stats.json"
-LICENCE = "LICENSE"
-_NGRAM = f"{WordNgram.__module__}.{WordNgram.__qualname__}"
-_OF_PLACE = ("exp_dir", "checkpoint", "device", "pack_dir", "variant", "num_threads")
+if TYPE_CHECKING:
+    from espnet3.systems.asr.transcriber import Recogniser, SpeechToText
+
+_DATA = "espnet3.components.data"
+_ASR = "espnet3.systems.asr"
 
 
-def write_parts(settings: PublicationConfig, training: Mapping[str, Any], exp_dir: Path, pack: Path) -> dict[str, Any]:
-    """Write weights, config and the files that it names, statistics and licence into the folder `pack`.
+class ASRPacking(BasePacking):
+    """A pack that turns speech into text."""
 
-    Returns:
-        The config as it was written.
+    task = "automatic-speech-recognition"
+    parts = ("features", "tokenizer", "preprocessor", "model", "recogniser")
+    allowed = frozenset(
+        {
+            f"{_DATA}.features.LogMel",
+            f"{_DATA}.tokenizer.CharTokenizer",
+            f"{_DATA}.tokenizer.SentencePieceTokenizer",
+            f"{_DATA}.lexicon.LexiconTokenizer",
+            f"{_ASR}.preprocessor.SpeechTextPreprocessor",
+            f"{_ASR}.models.bilstm.BiLSTMCTC",
+            f"{_ASR}.models.conformer_ctc.ConformerCTC",
+            f"{_ASR}.models.joint.ConformerJoint",
+            f"{_ASR}.inference.Recogniser",
+            f"{_ASR}.decoding.greedy.GreedyDecoder",
+            f"{_ASR}.decoding.prefix_beam.PrefixBeamDecoder",
+            f"{_ASR}.decoding.joint_beam.JointBeamDecoder",
+            f"{_ASR}.decoding.rescore.AuxiliaryRescorer",
+            f"{_ASR}.decoding.ngram.WordNgram",
+        }
+    )
+    file_keys = frozenset({"path", "arpa", "manifest", "lexicon"})
+    backends: ClassVar = BACKENDS
 
-    Raises:
-        ConfigError: the licence or a file of code does not exist, or the config names code that is not to go along.
-        DataError: the weights are missing.
-    """
-    weights = exp_dir / settings.pack_model.checkpoint
-    if not weights.is_file():
-        raise DataError(f"{weights} does not exist: there is no trained model to pack. Run train.")
-    shutil.copyfile(weights, pack / WEIGHTS)
-    config = packed_config(settings, training, pack)
-    _refuse_code_left_behind(settings, config)
-    (pack / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    _write_stats(training, pack)
-    _copy_own(settings, pack)
-    return config
+    def build(self, pack: Pack, backend: str, device: str) -> "SpeechToText":
+        """The packed model as what turns speech into text."""
+        from espnet3.systems.asr.transcriber import SpeechToText
 
-
-def packed_config(settings: PublicationConfig, training: Mapping[str, Any], pack: Path) -> dict[str, Any]:
-    """What inference builds, with the files that it names copied into the folder `pack`."""
-    recogniser = dict(settings.model or {"_target_": RECOGNISER, "decoder": GREEDY})
-    if recogniser.get("_target_", "").startswith("espnet3."):
-        recogniser["_target_"] = RECOGNISER  # whichever backend the experiment used
-    kept = {key: value for key, value in recogniser.items() if key not in _OF_PLACE}
-    plain = dict(training)
-    names = [*preprocessor_parts(plain), "preprocessor", "model"]
-    _refuse_other_kinds(names)
-    parts = {name: _relative(plain[name], pack, name) for name in names}
-    return {**parts, "recogniser": _relative(kept, pack, "decoder")}
+        return SpeechToText(pack.meta, _recogniser(pack, backend, device))
 
 
-def _refuse_other_kinds(names: Iterable[str]) -> None:
-    missing = [name for name in PARTS if name not in (*names, "recogniser")]
-    if missing:
-        raise ConfigError(
-            f"training_config.preprocessor uses no {' and no '.join(missing)}, and a pack is a model that turns speech "
-            "into text. Name what is missing, or override pack_model in a System of another kind."
-        )
+def _recogniser(pack: Pack, backend: str, device: str) -> "Recogniser":
+    from espnet3.config.instantiate import build, prepare
 
-
-def _refuse_code_left_behind(settings: PublicationConfig, config: Mapping[str, Any]) -> None:
-    """Here it would load all the same, with the recipe's own `src`, which nobody else has."""
-    folder = recipe_folder(settings.recipe_dir)
-    for place, target in _own_targets(config, ()):
-        key = ".".join((*_origin(place), "_target_"))
-        name = _module_file(folder, target)
-        if name is None:
-            raise ConfigError(f"{key} is {target}, but {folder} has no such module. Correct the name.")
-        if name not in settings.pack_model.code:
-            raise ConfigError(
-                f"{key} is {target}, code of the recipe that would not be in the pack: nobody could load it. Add "
-                f"{name}, and what it imports of the recipe, to publication_config.pack_model.code, now "
-                f"{settings.pack_model.code}."
-            )
-
-
-def _own_targets(node: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The `_target_`s of a config that begin with `src`, and where they stand."""
-    if isinstance(node, list):
-        node = {str(number): value for number, value in enumerate(node)}
-    if not isinstance(node, dict):
-        return
-    for key, value in node.items():
-        if key == "_target_" and str(value).startswith("src."):
-            yield place, str(value)
-        yield from _own_targets(value, (*place, str(key)))
-
-
-def _origin(place: tuple[str, ...]) -> tuple[str, ...]:
-    """Where a part of the packed config comes from."""
-    if place[0] == "recogniser":
-        return ("publication_config", "model", *place[1:])
-    return ("training_config", *place)
-
-
-def _module_file(folder: Path, target: str) -> str | None:
-    """The recipe's file that a dotted name leads to, of which the last part or more are names in that file."""
-    parts = target.split(".")
-    for length in range(len(parts) - 1, 0, -1):
-        module = "/".join(parts[:length])
-        for name in (f"{module}/__init__.py", f"{module}.py"):
-            if (folder / name).is_file():
-                return name
-    return None
-
-
-def _relative(node: Any, pack: Path, folder: str) -> Any:
-    if isinstance(node, dict):
-        if node.get("_target_") == _NGRAM and node.get("manifest"):
-            return _as_arpa(node, pack, folder)
-        return {key: _relative(value, pack, folder) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_relative(value, pack, folder) for value in node]
-    if not isinstance(node, str) or not _is_file(node):
-        return node
-    target = pack / folder / Path(node).name
-    target.parent.mkdir(exist_ok=True)
-    if target.exists():
-        raise ConfigError(f"Two files of the {folder} are called {target.name}; give one of them another name.")
-    shutil.copyfile(node, target)
-    return f"{folder}/{target.name}"
-
-
-def _as_arpa(node: dict[str, Any], pack: Path, folder: str) -> dict[str, Any]:
-    """A language model from transcripts becomes one from a file: the transcripts stay here."""
-    (pack / folder).mkdir(exist_ok=True)
-    write_arpa(pack / folder / "ngram.arpa", build(node, "publication_config.model.decoder"))
-    return {"_target_": _NGRAM, "arpa": f"{folder}/ngram.arpa"}
-
-
-def _is_file(text: str) -> bool:
+    config = pack.config()
+    recogniser = config["recogniser"]
     try:
-        return bool(text) and "\0" not in text and Path(text).is_file()
-    except OSError:
-        return False
+        decoder = build(recogniser["decoder"], "recogniser.decoder")
+        if backend not in BACKENDS:
+            cls: Any = prepare({"_target_": recogniser["_target_"]}, "recogniser").func  # type: ignore[attr-defined]
+            built: Recogniser = cls.from_config(config, pack.file(WEIGHTS), decoder, device)
+            return built
+    except (ConfigError, DataError) as error:
+        raise DataError(f"The model in {pack.dir} cannot be built: {error}") from error
+    from espnet3.systems.asr.onnx_inference import OnnxRecogniser
+    from espnet3.systems.asr.parts import build_preprocessor
+
+    return OnnxRecogniser.of_parts(build_preprocessor(config), decoder, pack.file(BACKENDS[backend]))
 
 
-def _write_stats(training: Mapping[str, Any], pack: Path) -> None:
-    try:
-        stats = load_stats(training["stats_dir"])
-    except (DataError, KeyError):
-        return  # the weights hold what the model needs of them
-    content = {"mean": stats.mean.tolist(), "std": stats.std.tolist()}
-    (pack / STATS).write_text(json.dumps(content) + "\n", encoding="utf-8")
-
-
-def _copy_own(settings: PublicationConfig, pack: Path) -> None:
-    """The licence and the recipe's own code."""
-    wanted = {name: name for name in settings.pack_model.code}
-    if settings.pack_model.licence_file:
-        wanted[settings.pack_model.licence_file] = LICENCE
-    for name, target in wanted.items():
-        source = recipe_folder(settings.recipe_dir) / name
-        if not source.is_file():
-            raise ConfigError(
-                f"publication_config.pack_model names {name}, but {source} does not exist. Correct the name."
-            )
-        if target != LICENCE and (not name.startswith("src/") or not name.endswith(".py") or ".." in name):
-            raise ConfigError(f"publication_config.pack_model.code: {name!r} is none of the recipe's own src/*.py.")
-        (pack / target).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, pack / target)
-        if target != LICENCE:
-            (pack / "src" / "__init__.py").touch()
+PACKING = ASRPacking()

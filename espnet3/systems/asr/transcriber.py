@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from espnet3.components.data.audio import read_audio, whole_file
 from espnet3.components.data.dataset import Sample
 from espnet3.errors import DataError
-from espnet3.packs.pack import Meta
+from espnet3.packs.meta import Meta
 from espnet3.systems.asr.decoding.alignment import align
 from espnet3.systems.asr.decoding.decoder import Hypothesis
 

@@ -15,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from espnet3.components.data.scp import read_scp
 from espnet3.errors import ConfigError, DataError
+from espnet3.packs.loading import load
 from espnet3.packs.pack import read_pack
-from espnet3.publishing.loading import load
 from espnet3.systems.asr.system import ASRSystem
 from tests.packs.experiment import CONFORMER, make_experiment, tree, with_pack
 
