@@ -38,7 +38,7 @@ STARTS = (
     Start("train", "first batch", "espnet3.components.training.loop:TrainingLoop._train_batch", 20),
     Start("infer", "first utterances", "espnet3.systems.asr.inference:Recogniser.decode", 8),
     Start("measure", "first score", "espnet3.components.metrics.edit_rate:EditRate.evaluate", 1.5),
-    Start("pack_model", "first bytes of a pack", "espnet3.systems.asr.pack_parts:packed_config", 1.5),
+    Start("pack_model", "first bytes of a pack", "espnet3.systems.asr.packing:ASRPacking.config", 1.5),
 )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import espnet3
 from espnet3.demo.listener import Listener
-from espnet3.demo.settings import HEALTH_PATH, MODEL, PORT, SETTINGS, DemoSettings, best_backend, read_settings
+from espnet3.demo.settings import AUTO, HEALTH_PATH, MODEL, PORT, SETTINGS, DemoSettings, best_backend, read_settings
 from espnet3.errors import ConfigError, Espnet3Error
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def open_demo(demo: str) -> tuple[DemoSettings, Path, Listener]:
         settings, pack = read_settings(folder), folder / MODEL
     else:
         settings, pack = DemoSettings(), find_pack(demo)
-    backend = best_backend(pack) if settings.backend == "auto" else settings.backend
-    model = espnet3.load(pack, backend=backend or "auto")
+    backend = best_backend(pack) if settings.backend == AUTO else settings.backend
+    model = espnet3.load(pack, backend=backend or AUTO)
     return (
         settings.model_copy(update={"title": settings.title or model.meta.title}),
         folder,

@@ -15,7 +15,6 @@ from omegaconf import DictConfig
 import espnet3
 from espnet3.demo.card import DESCRIPTION, card
 from espnet3.demo.settings import (
-    BACKENDS,
     EXAMPLES,
     MODEL,
     REQUIREMENTS,
@@ -30,6 +29,7 @@ from espnet3.packs.pack import Pack, read_pack, refuse_foreign
 from espnet3.publishing.privacy import refuse_private
 from espnet3.runtime.files import remove_leftovers, replacing_dir
 from espnet3.runtime.leases import lease
+from espnet3.systems.asr.onnx_files import BACKENDS
 from espnet3.systems.base.config import PublicationConfig, read_config
 from espnet3.systems.base.publication_config import PackDemo
 

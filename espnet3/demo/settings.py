@@ -6,11 +6,12 @@ costs nothing more than pydantic.
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from espnet3.errors import DataError
+from espnet3.systems.asr.onnx_files import BACKENDS
 
 SETTINGS, MODEL, EXAMPLES, REQUIREMENTS = "demo.json", "model", "examples", "requirements.txt"
 SCHEMA_VERSION = 1
@@ -18,9 +19,13 @@ PORT = 7860
 HEALTH_PATH = "/healthz"
 """Answers 200 from when the model is loaded."""
 
-Backend = Literal["onnx", "onnx-int8"]
-BACKENDS: dict[Backend, str] = {"onnx": "model.onnx", "onnx-int8": "model.int8.onnx"}
-"""Ways to run a model without torch, the exact one first, and the file of the pack that each needs."""
+AUTO = "auto"
+
+
+def _known(backend: str) -> str:
+    if backend not in (AUTO, *BACKENDS):
+        raise ValueError(f"{backend!r} is none of {', '.join((AUTO, *BACKENDS))}")
+    return backend
 
 
 class DemoSettings(BaseModel):
@@ -37,7 +42,7 @@ class DemoSettings(BaseModel):
     """Longer audio is refused."""
     examples: list[str] = Field(default_factory=list)
     """Audio files to try, relative to the folder."""
-    backend: Backend | Literal["auto"] = "auto"
+    backend: Annotated[str, AfterValidator(_known)] = AUTO
 
 
 def read_settings(folder: Path) -> DemoSettings:
@@ -60,6 +65,6 @@ def read_settings(folder: Path) -> DemoSettings:
     return settings
 
 
-def best_backend(pack: Path) -> Backend | None:
+def best_backend(pack: Path) -> str | None:
     """The way to run a packed model without torch; None where it has no ONNX file."""
     return next((name for name, file in BACKENDS.items() if (pack / file).is_file()), None)

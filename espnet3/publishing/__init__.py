@@ -1,1 +1,1 @@
-"""Packs of trained models and the Hub: making, checking, loading, uploading. Nothing else imports huggingface_hub."""
+"""The Hub: the card of a model, what is private, what differs, upload and download. Nothing else speaks to it."""

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from espnet3.errors import ConfigError, DataError, Espnet3Error, TryAgain
 from espnet3.packs.meta import CARD, META, OPTIONAL, SUMS, Meta, read_promises
-from espnet3.publishing.errors import chain, clean, is_passing
+from espnet3.publishing.errors import clean, is_passing
 from espnet3.publishing.repository import endpoint_of, keep_quiet, limit_waiting
+from espnet3.runtime.failures import chain
 
 TIMEOUT = 30.0
 """Seconds of one request without an answer."""

@@ -14,6 +14,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from espnet3.errors import ConfigError, Espnet3Error, TryAgain
+from espnet3.runtime.failures import chain
 from espnet3.runtime.redaction import environment_secrets, redact
 
 LONGEST_NAMED_WAIT = 300.0
@@ -174,13 +175,6 @@ def _seconds(given: str) -> float | None:
         return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None
-
-
-def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it came from, the newest first."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def clean(text: str, token: str | None = None) -> str:

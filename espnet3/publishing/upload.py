@@ -1,6 +1,6 @@
 """Uploading a folder: compare with what the Hub has, make the repository, commit the difference, try again.
 
-`espnet3.utils.publish_utils.upload_model` and `espnet3.demo.pack.upload_demo` call it. Every attempt begins with a new
+`model.upload_model` and `espnet3.demo.pack.upload_demo` call it. Every attempt begins with a new
 comparison, so one that follows a lost answer finds its own commit and has nothing left to do.
 """
 
@@ -9,31 +9,16 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from omegaconf import DictConfig
-
 from espnet3.errors import ConfigError, TryAgain
-from espnet3.packs.pack import read_pack
-from espnet3.publishing.difference import Difference, compare, local_files, refuse_strays
+from espnet3.publishing.difference import Difference, compare, local_files
 from espnet3.publishing.errors import PassingFault
-from espnet3.publishing.privacy import refuse_private
 from espnet3.publishing.repository import Kind, Repository, State
-from espnet3.systems.base.config import PublicationConfig, read_config
 from espnet3.systems.base.publication_config import Upload
 
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 60.0
 """Seconds between two tries, where the Hub does not say how many."""
-
-
-def upload_model(config: DictConfig) -> None:
-    """See `espnet3.utils.publish_utils.upload_model`."""
-    settings = read_config(PublicationConfig, config, "publication_config")
-    pack = read_pack(Path(settings.pack_model.pack_dir), trust_code=True)
-    refuse_strays(local_files(pack.dir), pack.members, str(pack.dir), "pack_model")
-    if settings.upload_model.repo is not None:
-        refuse_private(pack.dir, members=pack.members)  # again: the card may have been edited since
-    upload(pack.dir, settings.upload_model, "model", "publication_config.upload_model", pack.members)
 
 
 def upload(folder: Path, settings: Upload, kind: Kind, key: str, members: Collection[str] | None = None) -> Difference:

@@ -7,6 +7,7 @@ the same code. The codes of foreseen failures stand in `espnet3.errors`.
 import errno
 import os
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from espnet3.errors import ConfigError, Espnet3Error, TryAgain
@@ -38,6 +39,13 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, OSError) and (cure := _cure_of(error)):
         return Failure(cure[0], _redacted(f"error: {error}; {cure[1]}, then run the same command again\n"))
     return Failure(UNFORESEEN, _redacted("".join(traceback.format_exception(error))), foreseen=False)
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it came from, the newest first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _cure_of(error: OSError) -> tuple[int, str] | None:

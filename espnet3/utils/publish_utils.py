@@ -1,23 +1,25 @@
-"""The targets of pack_model and upload_model; `BaseSystem` calls them. What they do is in `espnet3.publishing`."""
+"""The targets of pack_model and upload_model; `BaseSystem` calls them. They live in `espnet3.publishing.model`."""
+
+from typing import Any
 
 from omegaconf import DictConfig
 
 
-def pack_model(training_config: DictConfig, publication_config: DictConfig, system: str = "") -> None:
+def pack_model(training_config: DictConfig, publication_config: DictConfig, system: type[Any] | None = None) -> None:
     """Make a folder of the trained model that can be published; see `publication_config.pack_model`.
 
     Args:
         training_config: the slot; its `exp_dir` holds the trained model.
         publication_config: the slot.
-        system: name of the System class, for `meta.json`.
+        system: the System class, which says of which task the model is; where left out, what the configs name does.
 
     Raises:
         ConfigError: a setting is wrong, or the pack would hold what is private or what no pack may.
         DataError: the experiment is not trained, or a file of it is damaged.
     """
-    from espnet3.publishing import pack_model
+    from espnet3.publishing import model
 
-    pack_model.pack_model(training_config, publication_config, system)
+    model.pack_model(training_config, publication_config, system)
 
 
 def upload_model(publication_config: DictConfig) -> None:
@@ -28,6 +30,6 @@ def upload_model(publication_config: DictConfig) -> None:
         DataError: there is no pack, or it is damaged.
         TryAgain: the Hub cannot be reached, is overloaded, or somebody else changed the repository.
     """
-    from espnet3.publishing import upload
+    from espnet3.publishing import model
 
-    upload.upload_model(publication_config)
+    model.upload_model(publication_config)

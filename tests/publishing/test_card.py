@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from safetensors.torch import load_file, save_file
@@ -157,3 +158,57 @@ def test_without_references_the_texts_of_onnx_models_are_compared_all_the_same(e
     text, _ = card_of(experiment[1], onnx={"export": True, "int8": False})
     assert "| 0 of 3 |  |  |" in text
     assert "as they are written" not in text
+
+
+def test_the_card_has_the_results_and_what_the_hub_reads(experiment: Experiment) -> None:
+    scores = json.loads(Path("exp/greedy/metrics.json").read_text())["test"]
+    benchmarks = [{"test_set": "test", "dataset": "owner/letters", "task_id": "asr"}]
+    with_pack(experiment[1], benchmarks=benchmarks, description="Letters.", limits="Not for words.").pack_model()
+    card = (PACK / "README.md").read_text()
+    metadata = yaml.safe_load(card.split("---\n")[1])
+    assert metadata["license"] == "apache-2.0"
+    assert metadata["model-index"][0]["results"][0]["metrics"][0] == {
+        "type": "wer",
+        "value": scores["wer"],
+        "name": "WER",
+    }
+    row = f"| test | 3 | WER | {scores['wer']:.2f} | {scores['wer_low']:.2f} to {scores['wer_high']:.2f} |"
+    assert row in card
+    assert "Not for words." in card
+    [entry] = yaml.safe_load((PACK / ".eval_results/test_wer.yaml").read_text())
+    assert entry == {"dataset": {"id": "owner/letters", "task_id": "asr"}, "value": scores["wer"]}
+
+
+def test_the_card_tells_what_8_bits_cost(experiment: Experiment) -> None:
+    about = json.loads((PACK / "meta.json").read_text())["onnx"]["int8"]
+    rates = f"{about['wer']:.2f} | {about['wer'] - about['wer_torch']:+.2f}"
+    row = f"| `model.int8.onnx` | {about['bytes'] / 1e6:.1f} | {about['differing']} of 3 | {rates} |"
+    assert row in (PACK / "README.md").read_text()
+
+
+def test_the_hub_client_reads_the_cards_metadata(experiment: Experiment) -> None:
+    from huggingface_hub import ModelCard, parse_eval_result_entries
+
+    benchmarks = [{"test_set": "test", "dataset": "owner/letters", "task_id": "asr"}]
+    with_pack(experiment[1], benchmarks=benchmarks).pack_model()
+    results = ModelCard.load(PACK / "README.md").data.eval_results
+    assert results is not None
+    assert [result.metric_type for result in results] == ["wer", "cer"]
+    entries = parse_eval_result_entries(yaml.safe_load((PACK / ".eval_results/test_wer.yaml").read_text()))
+    assert entries[0].dataset_id == "owner/letters"
+
+
+def test_the_cards_lines_run(experiment: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
+    card = (PACK / "README.md").read_text()
+    code = card.split("```python\n")[1].split("```")[0]
+    for written, here in {
+        "path/to/this/folder": str(PACK),
+        "one.wav": "data/a0.wav",
+        "two.wav": "data/a1.wav",
+        "speech.wav": "data/a0.wav",
+    }.items():
+        assert written in code
+        code = code.replace(written, here)
+    exec(code, {"samples": np.zeros(8000, np.float32)})
+    first, _, several = capsys.readouterr().out.splitlines()
+    assert eval(several)[0] == first

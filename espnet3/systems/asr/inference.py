@@ -20,7 +20,8 @@ from espnet3.components.data.dataset import Sample
 from espnet3.config.instantiate import build
 from espnet3.errors import ConfigError, DataError
 from espnet3.systems.asr.decoding.decoder import Decoder, Hypothesis, arrays
-from espnet3.systems.asr.parts import build_preprocessor, check_decoder, load_training_config, output
+from espnet3.systems.asr.parts import build_preprocessor, check_decoder, output
+from espnet3.systems.base.kept_files import load_training_config
 
 
 class Recogniser:

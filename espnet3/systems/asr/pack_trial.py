@@ -5,7 +5,7 @@ written untried, and its card says nothing of an example.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,16 +16,16 @@ from espnet3.components.data.dataset_reference import load_test_sets
 from espnet3.errors import ConfigError, DataError
 from espnet3.packs.loading import load
 from espnet3.parallel.threads import limit_threads, threads_each
-from espnet3.publishing.errors import chain
+from espnet3.runtime.failures import chain
 from espnet3.systems.asr.transcriber import SpeechToText
-from espnet3.systems.base.config import Dataset, PublicationConfig
-from espnet3.systems.base.packing import without_bytecode
+from espnet3.systems.base.config import Dataset
+from espnet3.systems.base.packing import Experiment, without_bytecode
 
 log = logging.getLogger(__name__)
 
 
 @without_bytecode()
-def try_pack(settings: PublicationConfig, training: Mapping[str, Any], pack: Path) -> dict[str, Any]:
+def try_pack(experiment: Experiment, pack: Path) -> dict[str, Any]:
     """Export what is asked for, and transcribe with the pack as a stranger would.
 
     Returns:
@@ -35,7 +35,7 @@ def try_pack(settings: PublicationConfig, training: Mapping[str, Any], pack: Pat
         ConfigError: an export is asked for that cannot be made here, or the pack lacks code of the recipe.
         DataError: an exported model recognises something else than the original.
     """
-    onnx = settings.pack_model.onnx
+    onnx = experiment.settings.pack_model.onnx
     has_torch = find_spec("torch") is not None
     if onnx.export and not has_torch:
         raise ConfigError("publication_config.pack_model.onnx.export needs torch: install the extra infer.")
@@ -43,9 +43,9 @@ def try_pack(settings: PublicationConfig, training: Mapping[str, Any], pack: Pat
         log.warning("torch is not installed: the pack is written without being tried.")
         return {}
     limit_threads(threads_each(None, workers=1))
-    samples = _Samples(settings, training)
+    samples = _Samples(experiment)
     found: dict[str, Any] = {}
-    model = _load(settings, pack)
+    model = _load(experiment.settings.pack_model.code, pack)
     if sample := next(iter(samples), None):
         text = _as_on_the_card(model, sample)
         found["example"] = {"utterance": sample["utt_id"], "reference": sample["text"], "hypothesis": text}
@@ -57,8 +57,7 @@ def try_pack(settings: PublicationConfig, training: Mapping[str, Any], pack: Pat
     return found
 
 
-def _load(settings: PublicationConfig, pack: Path) -> SpeechToText:
-    code = settings.pack_model.code
+def _load(code: Sequence[str], pack: Path) -> SpeechToText:
     try:
         model: SpeechToText = load(pack, backend="torch", device="cpu", trust_code=bool(code))
         return model
@@ -97,10 +96,10 @@ def _as_on_the_card(model: SpeechToText, sample: Sample) -> str:
 class _Samples(Sequence[Sample]):
     """The test sets' utterances, read one at a time; none where the data is not here."""
 
-    def __init__(self, settings: PublicationConfig, training: Mapping[str, Any]) -> None:
-        references = Dataset.model_validate(training.get("dataset", {})).test
+    def __init__(self, experiment: Experiment) -> None:
+        references = Dataset.model_validate(experiment.training.get("dataset", {})).test
         try:
-            sets = load_test_sets(references, Path(settings.recipe_dir), "training_config.dataset.test")
+            sets = load_test_sets(references, Path(experiment.settings.recipe_dir), "training_config.dataset.test")
         except (ConfigError, DataError) as error:
             log.warning("The test sets are not here, so the pack is not tried on them: %s", error)
             sets = {}

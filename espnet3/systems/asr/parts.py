@@ -1,34 +1,14 @@
-"""What a trained model is made of beside its weights: its config and its preprocessor, built without torch.
+"""What recognisers have in common, with torch and without: the preprocessor, the decoder, what they give.
 
-`Recogniser` and `OnnxRecogniser` build themselves with it, and `espnet3.publishing` finds out which parts of a training
-config a pack needs.
+`Recogniser` and `OnnxRecogniser` build themselves with it.
 """
 
-from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from espnet3.config.instantiate import build
-from espnet3.errors import ConfigError, DataError
+from espnet3.errors import ConfigError
 from espnet3.systems.asr.decoding.decoder import Hypothesis
-from espnet3.systems.base.kept_files import locate_files, preprocessor_parts
-
-
-def load_training_config(exp_dir: Path) -> dict[str, Any]:
-    """The config that train wrote, with the files that train kept for the model.
-
-    Raises:
-        DataError: there is none: nothing was trained there; or a file that the model was trained with is gone.
-    """
-    path = exp_dir / "config.yaml"
-    if not path.is_file():
-        raise DataError(
-            f"{path} does not exist: there is no trained model in {exp_dir}. Run train, or correct exp_dir."
-        )
-    config = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    assert isinstance(config, dict)
-    return locate_files({str(key): value for key, value in config.items()}, exp_dir)
+from espnet3.systems.base.kept_files import preprocessor_parts
 
 
 def build_preprocessor(config: dict[str, Any]) -> Any:

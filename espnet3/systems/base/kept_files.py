@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from espnet3.components.training.record import KEPT
 from espnet3.config.instantiate import prepare
 from espnet3.config.slots import replace_texts, texts_in
@@ -43,6 +45,22 @@ def keep_files(config: Mapping[str, Any], exp_dir: Path) -> dict[str, Any]:
             shutil.copyfile(source, folder / target)
     named = {name: {source: str(home / target) for source, target in each.items()} for name, each in targets.items()}
     return {**config, **{name: _renamed(node, named[name]) for name, node in parts.items()}}
+
+
+def load_training_config(exp_dir: Path) -> dict[str, Any]:
+    """The config that train wrote, with the files that train kept for the model.
+
+    Raises:
+        DataError: there is none: nothing was trained there; or a file that the model was trained with is gone.
+    """
+    path = exp_dir / "config.yaml"
+    if not path.is_file():
+        raise DataError(
+            f"{path} does not exist: there is no trained model in {exp_dir}. Run train, or correct exp_dir."
+        )
+    config = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    assert isinstance(config, dict)
+    return locate_files({str(key): value for key, value in config.items()}, exp_dir)
 
 
 def locate_files(config: Mapping[str, Any], exp_dir: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 `espnet3.systems.base.config` is where everybody imports `PublicationConfig` from. Each stage has a section of its own
 name, so that a change of one redoes only that stage and those after it. For what is in a pack, see
-`espnet3.publishing`.
+`espnet3.packs`.
 """
 
 from pydantic import Field, PositiveFloat

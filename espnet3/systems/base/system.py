@@ -15,7 +15,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from espnet3.config.slot_names import SLOTS
 from espnet3.errors import ConfigError
-from espnet3.runtime.versions import system_name
 from espnet3.systems.base.config import InferenceConfig, MetricsConfig, PublicationConfig, Section, TrainingConfig
 from espnet3.systems.base.stage import StageSpec
 from espnet3.systems.base.stage_specs import STAGE_SPECS
@@ -141,7 +140,7 @@ class BaseSystem:
         publication_config = self._need("publication_config", "pack_model")
         from espnet3.utils.publish_utils import pack_model
 
-        pack_model(training_config, publication_config, system_name(type(self)))
+        pack_model(training_config, publication_config, type(self))
 
     def upload_model(self) -> None:
         """Publish what pack_model made."""

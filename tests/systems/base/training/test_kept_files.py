@@ -10,8 +10,8 @@ from espnet3.components.data.tokenizer import CharTokenizer
 from espnet3.errors import DataError
 from espnet3.systems.asr.decoding.greedy import GreedyDecoder
 from espnet3.systems.asr.inference import Recogniser
-from espnet3.systems.asr.parts import build_preprocessor, load_training_config
-from espnet3.systems.base.kept_files import keep_files, locate_files
+from espnet3.systems.asr.parts import build_preprocessor
+from espnet3.systems.base.kept_files import keep_files, load_training_config, locate_files
 from espnet3.systems.base.training import train
 
 Config = dict[str, Any]

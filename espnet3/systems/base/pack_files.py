@@ -1,37 +1,29 @@
-"""Which parts of an experiment go into a pack: an allow-list, not a copy.
+"""Which files of an experiment go into a pack: an allow-list, not a copy.
 
-`pack_model` calls it. Out of the training config come the parts that inference builds, out of the inference config the
-decoder; each file that they name is copied in and named relative to the pack.
+`publication` calls it: weights, the config with the files that it names, statistics, licence and code. Which parts the
+config has is up to the task, whose `config` copies its files with `with_own_files`.
 """
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from espnet3.components.data.stats import load_stats
-from espnet3.config.instantiate import build
 from espnet3.errors import ConfigError, DataError
 from espnet3.packs.meta import CONFIG, WEIGHTS
 from espnet3.recipe.recipe import recipe_folder
-from espnet3.systems.asr.decoding.arpa import write_arpa
-from espnet3.systems.asr.decoding.ngram import WordNgram
-from espnet3.systems.asr.packing import PACKING
-from espnet3.systems.base.kept_files import preprocessor_parts
+from espnet3.systems.base.packing import BasePacking, Experiment
 from espnet3.systems.base.publication_config import PublicationConfig
 
-RECOGNISER = "espnet3.systems.asr.inference.Recogniser"
-GREEDY = {"_target_": "espnet3.systems.asr.decoding.greedy.GreedyDecoder"}
 STATS = "feats_stats.json"
 LICENCE = "LICENSE"
-_NGRAM = f"{WordNgram.__module__}.{WordNgram.__qualname__}"
-_OF_PLACE = ("exp_dir", "checkpoint", "device", "pack_dir", "variant", "num_threads")
 
 
-def write_parts(settings: PublicationConfig, training: Mapping[str, Any], exp_dir: Path, pack: Path) -> dict[str, Any]:
+def write_parts(experiment: Experiment, packing: BasePacking, pack: Path) -> dict[str, Any]:
     """Write weights, config and the files that it names, statistics and licence into the folder `pack`.
 
     Returns:
@@ -41,45 +33,43 @@ def write_parts(settings: PublicationConfig, training: Mapping[str, Any], exp_di
         ConfigError: the licence or a file of code does not exist, or the config names code that is not to go along.
         DataError: the weights are missing.
     """
-    weights = exp_dir / settings.pack_model.checkpoint
+    weights = experiment.exp_dir / experiment.settings.pack_model.checkpoint
     if not weights.is_file():
         raise DataError(f"{weights} does not exist: there is no trained model to pack. Run train.")
     shutil.copyfile(weights, pack / WEIGHTS)
-    config = packed_config(settings, training, pack)
-    _refuse_code_left_behind(settings, config)
+    config = packing.config(experiment, pack)
+    _refuse_code_left_behind(experiment.settings, packing, config)
     (pack / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    _write_stats(training, pack)
-    _copy_own(settings, pack)
+    _write_stats(experiment.training, pack)
+    _copy_own(experiment.settings, pack)
     return config
 
 
-def packed_config(settings: PublicationConfig, training: Mapping[str, Any], pack: Path) -> dict[str, Any]:
-    """What inference builds, with the files that it names copied into the folder `pack`."""
-    recogniser = dict(settings.model or {"_target_": RECOGNISER, "decoder": GREEDY})
-    if recogniser.get("_target_", "").startswith("espnet3."):
-        recogniser["_target_"] = RECOGNISER  # whichever backend the experiment used
-    kept = {key: value for key, value in recogniser.items() if key not in _OF_PLACE}
-    plain = dict(training)
-    names = [*preprocessor_parts(plain), "preprocessor", "model"]
-    _refuse_other_kinds(names)
-    parts = {name: _relative(plain[name], pack, name) for name in names}
-    return {**parts, "recogniser": _relative(kept, pack, "decoder")}
+def with_own_files(node: Any, pack: Path, folder: str) -> Any:
+    """A part of a config, with the files that it names copied into a folder of the pack and named as they are there.
+
+    Raises:
+        ConfigError: two files have the same name.
+    """
+    if isinstance(node, dict):
+        return {key: with_own_files(value, pack, folder) for key, value in node.items()}
+    if isinstance(node, list):
+        return [with_own_files(value, pack, folder) for value in node]
+    if not isinstance(node, str) or not _is_file(node):
+        return node
+    target = pack / folder / Path(node).name
+    target.parent.mkdir(exist_ok=True)
+    if target.exists():
+        raise ConfigError(f"Two files of the {folder} are called {target.name}; give one of them another name.")
+    shutil.copyfile(node, target)
+    return f"{folder}/{target.name}"
 
 
-def _refuse_other_kinds(names: Iterable[str]) -> None:
-    missing = [name for name in PACKING.parts if name not in (*names, "recogniser")]
-    if missing:
-        raise ConfigError(
-            f"training_config.preprocessor uses no {' and no '.join(missing)}, and a pack is a model that turns speech "
-            "into text. Name what is missing, or override pack_model in a System of another kind."
-        )
-
-
-def _refuse_code_left_behind(settings: PublicationConfig, config: Mapping[str, Any]) -> None:
+def _refuse_code_left_behind(settings: PublicationConfig, packing: BasePacking, config: Mapping[str, Any]) -> None:
     """Here it would load all the same, with the recipe's own `src`, which nobody else has."""
     folder = recipe_folder(settings.recipe_dir)
-    for place, target in _own_targets(config, ()):
-        key = ".".join((*_origin(place), "_target_"))
+    for (part, *place), target in _own_targets(config, ()):
+        key = ".".join((packing.origins.get(part, f"training_config.{part}"), *place, "_target_"))
         name = _module_file(folder, target)
         if name is None:
             raise ConfigError(f"{key} is {target}, but {folder} has no such module. Correct the name.")
@@ -103,13 +93,6 @@ def _own_targets(node: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str,
         yield from _own_targets(value, (*place, str(key)))
 
 
-def _origin(place: tuple[str, ...]) -> tuple[str, ...]:
-    """Where a part of the packed config comes from."""
-    if place[0] == "recogniser":
-        return ("publication_config", "model", *place[1:])
-    return ("training_config", *place)
-
-
 def _module_file(folder: Path, target: str) -> str | None:
     """The recipe's file that a dotted name leads to, of which the last part or more are names in that file."""
     parts = target.split(".")
@@ -119,30 +102,6 @@ def _module_file(folder: Path, target: str) -> str | None:
             if (folder / name).is_file():
                 return name
     return None
-
-
-def _relative(node: Any, pack: Path, folder: str) -> Any:
-    if isinstance(node, dict):
-        if node.get("_target_") == _NGRAM and node.get("manifest"):
-            return _as_arpa(node, pack, folder)
-        return {key: _relative(value, pack, folder) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_relative(value, pack, folder) for value in node]
-    if not isinstance(node, str) or not _is_file(node):
-        return node
-    target = pack / folder / Path(node).name
-    target.parent.mkdir(exist_ok=True)
-    if target.exists():
-        raise ConfigError(f"Two files of the {folder} are called {target.name}; give one of them another name.")
-    shutil.copyfile(node, target)
-    return f"{folder}/{target.name}"
-
-
-def _as_arpa(node: dict[str, Any], pack: Path, folder: str) -> dict[str, Any]:
-    """A language model from transcripts becomes one from a file: the transcripts stay here."""
-    (pack / folder).mkdir(exist_ok=True)
-    write_arpa(pack / folder / "ngram.arpa", build(node, "publication_config.model.decoder"))
-    return {"_target_": _NGRAM, "arpa": f"{folder}/ngram.arpa"}
 
 
 def _is_file(text: str) -> bool:
