@@ -155,3 +155,13 @@ def test_a_model_of_the_hub_is_loaded_whatever_else_its_repository_holds(
         before, asked = asked, {each.path.rpartition("/")[2] for each in hub.asked("GET", "/resolve/")}
         assert {name for name in asked - before if name.endswith(".onnx")} == files
     assert "pytorch_model.bin" not in asked
+
+
+def test_a_backend_that_the_task_does_not_have_is_refused_before_its_model_is_loaded(
+    hub: HubServer, experiment: Experiment
+) -> None:
+    upload(Path("exp/pack"), Upload(repo="me/model", endpoint=hub.address), "model", "publication_config.upload_model")
+    with pytest.raises(ConfigError, match="'tpu' is none of auto, torch, onnx, onnx-int8"):
+        espnet3.load("me/model", backend="tpu")
+    asked = {each.path.rpartition("/")[2] for each in hub.asked("GET", "/resolve/")}
+    assert asked == {"meta.json", "SHA256SUMS"}
