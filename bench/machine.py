@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 
-PACKAGES = ("espnet3", "numpy", "scipy", "torch", "lightning")
+PACKAGES = ("espnet3", "numpy", "torch", "lightning")
 
 
 def describe() -> dict[str, Any]:

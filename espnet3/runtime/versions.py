@@ -11,7 +11,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-REPORTED = ("espnet3", "omegaconf", "numpy", "scipy", "soundfile", "soxr", "sentencepiece", "torch", "lightning")
+REPORTED = ("espnet3", "omegaconf", "numpy", "soundfile", "soxr", "sentencepiece", "torch", "lightning")
 GIT_SECONDS = 5
 
 

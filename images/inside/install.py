@@ -24,13 +24,8 @@ SETUP = Path("requirements/setup.txt")
 EPOCH = 315532800  # 1980-01-01, the earliest that a zip file can hold
 CUDA = re.compile(r"^(nvidia-|cuda-|triton$)")
 CUDA_RUNTIME = "nvidia-cuda-runtime"  # the one CUDA library that libtorch calls when it is loaded
-HAVE_TESTS = (
-    "numpy",
-    "scipy",
-    "sympy",
-    "networkx",
-    "mpmath",
-)  # packages whose wheels carry their own tests, megabytes of them
+HAVE_TESTS = ("numpy", "sympy", "networkx", "mpmath")
+"""Packages whose wheels carry their own tests, megabytes of them."""
 
 
 def environment(secrets: Path = SECRETS) -> dict[str, str]:

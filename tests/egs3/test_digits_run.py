@@ -37,12 +37,12 @@ def test_each_stage_passes(undisturbed: Undisturbed) -> None:
 @pytest.mark.parametrize(
     ("stage", "unwanted"),
     [
-        ("create_dataset", (*HEAVY, "scipy", "sentencepiece", "jinja2")),
-        ("train_tokenizer", (*HEAVY, "scipy", "soundfile", "jinja2")),
+        ("create_dataset", (*HEAVY, "sentencepiece", "jinja2")),
+        ("train_tokenizer", (*HEAVY, "soundfile", "jinja2")),
         ("collect_stats", (*HEAVY, "sentencepiece", "jinja2")),
         ("train", ("jinja2", "rapidfuzz", "jiwer")),
         ("infer", ("lightning", "tensorboard", "jinja2", "rapidfuzz", "jiwer")),
-        ("measure", (*HEAVY, "scipy", "sentencepiece")),
+        ("measure", (*HEAVY, "sentencepiece")),
         ("pack_model", ("lightning", "tensorboard", "jinja2", "jiwer", "huggingface_hub")),
         ("pack_demo", (*HEAVY, "onnx", "jinja2", "huggingface_hub")),
     ],

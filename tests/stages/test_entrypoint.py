@@ -15,7 +15,7 @@ from stages import container_of, stages_with_a_file
 from tests.recipe.toy_recipe import ALL
 from tests.stages.conftest import Place
 
-HEAVY = ("torch", "lightning", "scipy", "numpy", "soundfile", "sentencepiece", "tensorboard", "jiwer", "hera")
+HEAVY = ("torch", "lightning", "numpy", "soundfile", "sentencepiece", "tensorboard", "jiwer", "hera")
 
 
 def test_every_stage_runs_from_the_run_config_alone(place: Place) -> None:

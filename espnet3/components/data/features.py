@@ -11,15 +11,16 @@ from typing import Literal
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.fft import rfft
-from scipy.sparse import csr_array
 
 from espnet3.errors import ConfigError, DataError
 
 FloatArray = NDArray[np.float32]
 
-FRAMES_AT_ONCE = 96
+FRAMES_AT_ONCE = 128
 """So many frames stay in the processor's cache from the first step to the last."""
+
+FILTERS_AT_ONCE = 8
+"""Neighbouring filters share most of their bins: so many of them are one product of a small full matrix."""
 
 FLOOR = float(np.finfo(np.float32).eps)
 """Least energy whose logarithm is taken, about that of 16-bit quantisation noise."""
@@ -145,9 +146,15 @@ class LogMel:
         return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
 
     @cached_property
-    def _filters(self) -> csr_array:
-        # Most of the filterbank is zero; and a sparse product sums in one order, whatever the number of threads.
-        return csr_array(self.filterbank.T)
+    def _bands(self) -> list[tuple[slice, slice, FloatArray]]:
+        """Groups of neighbouring filters: which they are, the bins that they reach, their weights (filters, bins)."""
+        bands = []
+        for first in range(0, self.n_mels, FILTERS_AT_ONCE):
+            filters = slice(first, first + FILTERS_AT_ONCE)
+            reached = np.flatnonzero(self.filterbank[:, filters].any(axis=1))
+            bins = slice(int(reached[0]), int(reached[-1]) + 1)
+            bands.append((filters, bins, np.ascontiguousarray(self.filterbank[bins, filters].T)))
+        return bands
 
     def _pad(self, audio: FloatArray) -> FloatArray:
         """`audio`, so that its whole frames are those that count."""
@@ -161,14 +168,18 @@ class LogMel:
         """Fill `energies` (frames, n_mels) from frames (frames, length) of the audio `plain` and with pre-emphasis."""
         rest = np.float32(1 - self.preemphasis)
         offset = np.einsum("ij->i", plain) * (rest / np.float32(self.length)) * np.float32(self.remove_dc_offset)
-        frames = np.zeros((len(plain), self.fft_size), np.float32)
-        inside = np.subtract(sharp, offset[:, None], out=frames[:, : self.length])
+        inside = sharp - offset[:, None]
         inside[:, 0] = plain[:, 0] * rest - offset  # a frame knows nothing of the sample before it
-        inside *= self.window_values
-        parts = rfft(frames).view(np.float32)  # real and imaginary parts by turns
+        frames = np.zeros((len(plain), self.fft_size))  # in double precision numpy's transform is twice as fast
+        np.multiply(inside, self.window_values, out=frames[:, : self.length])
+        parts = np.fft.rfft(frames).view(np.float64).astype(np.float32)  # real and imaginary parts by turns
         parts *= parts
         power = np.add(parts[:, :-2:2].T, parts[:, 1:-2:2].T, order="C")
-        np.maximum((self._filters @ power).T, np.float32(FLOOR), out=energies)
+        filtered = np.empty((self.n_mels, len(plain)), np.float32)
+        for filters, bins, weights in self._bands:
+            # Not @: what BLAS rounds depends on the processor.
+            np.einsum("bf,mb->mf", power[bins], weights, out=filtered[filters])
+        np.maximum(filtered.T, np.float32(FLOOR), out=energies)
 
 
 def _mel(hertz: NDArray[np.float64] | float) -> NDArray[np.float64]:

@@ -1,7 +1,12 @@
 """Log-mel features against Kaldi's own implementation, and at their edges."""
 
 import dataclasses
+import hashlib
+import os
 import pickle
+import platform
+import subprocess
+import sys
 from typing import Any
 
 import kaldi_native_fbank
@@ -86,6 +91,35 @@ def test_the_audio_is_left_as_it_was_and_any_float_is_taken() -> None:
     before = audio.copy()
     np.testing.assert_array_equal(LogMel()(audio.astype(np.float64)), LogMel()(audio))
     np.testing.assert_array_equal(audio, before)
+
+
+PINNED = {
+    16000: "23f374df437913f1a4da3de8bb918ceab789de1d846c62a9609b8f0fe473720e",
+    8000: "46bff487ee6c732f15d82bef3165cb258be1e60fa91b17e11156ad02efec5271",
+}
+"""sha256 of the features of `pinned_audio` by sample rate, on processors with a fused multiply-add (2013 and later)."""
+
+
+def pinned_audio() -> FloatArray:
+    return (np.random.default_rng(7).integers(-9000, 9000, 24000) / 32768).astype(np.float32)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the pinned bits are those of x86-64")
+@pytest.mark.parametrize("rate", PINNED)
+def test_features_have_the_same_bits_everywhere(rate: int) -> None:
+    features = LogMel(sample_rate=rate, n_mels=rate // 200)(pinned_audio())
+    assert features.dtype == np.float32
+    assert hashlib.sha256(features.tobytes()).hexdigest() == PINNED[rate]
+
+
+def test_no_bit_depends_on_which_processor_blas_is_tuned_for() -> None:
+    code = (
+        "import sys; from tests.components.data.test_features import LogMel, pinned_audio; "
+        "sys.stdout.buffer.write(LogMel()(pinned_audio()).tobytes())"
+    )
+    environment = os.environ | {"OPENBLAS_CORETYPE": "Nehalem"}
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=environment)
+    assert done.stdout == LogMel()(pinned_audio()).tobytes()
 
 
 def test_features_travel_between_processes() -> None:

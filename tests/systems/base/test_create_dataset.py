@@ -274,12 +274,12 @@ def test_hand_made_manifests_are_checked_too(recipe: Recipe) -> None:
         create_dataset(recipe.config())
 
 
-def test_loads_neither_torch_nor_scipy(recipe: Recipe) -> None:
+def test_loads_nothing_heavy(recipe: Recipe) -> None:
     code = (
         "import json, sys\n"
         "from espnet3.systems.base.create_dataset import create_dataset\n"
         "create_dataset(json.loads(sys.argv[1]))\n"
-        "print({'torch', 'scipy', 'lightning', 'soxr', 'hydra', 'sentencepiece'} & set(sys.modules))"
+        "print({'torch', 'lightning', 'soxr', 'hydra', 'sentencepiece'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", code, json.dumps(recipe.config())]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=ENVIRONMENT)
