@@ -13,7 +13,7 @@ from espnet3.config.findings import describe
 from espnet3.errors import ConfigError
 
 Target = dict[str, Any]
-"""A `_target_` with its arguments, built by `hydra.utils.instantiate` in the stage that uses it."""
+"""A `_target_` with its arguments, built by `espnet3.config.instantiate` in the stage that uses it."""
 
 
 Folder = Annotated[str, Field(min_length=1)]

@@ -38,7 +38,7 @@ def test_the_plan_loads_nothing_heavy(finished: Recipe) -> None:
         "import atexit, sys\n    atexit.register(lambda: print(*sys.modules))\n    main(args=args",
     )
     loaded = finished.run_alone("--dry_run").stdout.splitlines()[-1].split()
-    assert {"torch", "numpy", "lightning", "rich", "hydra"}.isdisjoint(loaded)
+    assert {"torch", "numpy", "lightning", "rich"}.isdisjoint(loaded)
 
 
 def test_the_plan_is_a_table_on_a_terminal(

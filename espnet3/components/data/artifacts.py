@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from espnet3.config.instantiate import build
 from espnet3.errors import ConfigError, DataError
 from espnet3.runtime.files import write_bytes
 
@@ -82,11 +83,13 @@ def artifact_writer(key: str, settings: Mapping[str, Any]) -> ArtifactWriter:
     Raises:
         ConfigError: neither a known `type` nor a `_target_`, or arguments that the writer does not take.
     """
+    writer: ArtifactWriter
+    if "_target_" in settings:
+        writer = build(dict(settings), f"inference_config.output_artifacts.{key}")
+        return writer
     arguments = {name: value for name, value in settings.items() if name != "type"}
     try:
-        if "_target_" in settings:
-            return _instantiate(settings)
-        writer: ArtifactWriter = _TYPES[settings["type"]](**arguments)
+        writer = _TYPES[settings["type"]](**arguments)
     except KeyError:
         raise ConfigError(
             f"inference_config.output_artifacts.{key} needs a type of {', '.join(_TYPES)}, or a _target_; "
@@ -115,10 +118,3 @@ def write_artifact(folder: Path, utt_id: str, value: Any, writer: ArtifactWriter
 def file_name(utt_id: str) -> str:
     """`utt_id`, all but letters, digits, `_`, `-` and `.` percent-encoded: different ids have different names."""
     return re.sub(r"[^\w.\-]", lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), utt_id)
-
-
-def _instantiate(settings: Mapping[str, Any]) -> ArtifactWriter:
-    from hydra.utils import instantiate
-
-    writer: ArtifactWriter = instantiate(dict(settings))
-    return writer

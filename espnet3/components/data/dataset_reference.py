@@ -16,6 +16,7 @@ from typing import Any
 
 from espnet3.components.data.dataset import CombinedDataset, SpeechDataset, TransformedDataset
 from espnet3.config.data_sources import dataset_module
+from espnet3.config.instantiate import build
 from espnet3.config.sections import DatasetReference
 from espnet3.errors import ConfigError, DataError
 from espnet3.recipe.recipe import import_recipe_module, is_missing
@@ -119,8 +120,6 @@ def load_dataset(reference: DatasetReference, recipe_dir: Path, key: str) -> Spe
         )
     if reference.transform is None:
         return dataset
-    from espnet3.config.instantiate import build
-
     return TransformedDataset(dataset, build(reference.transform, f"{key}.transform"))
 
 

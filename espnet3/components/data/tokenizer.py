@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 import numpy as np
 from omegaconf import DictConfig
 
+from espnet3.config.instantiate import build
 from espnet3.config.sections import DataConfig, Target, read_config
 from espnet3.errors import ConfigError, DataError
 from espnet3.runtime.files import remove_leftovers, write_bytes, write_text
@@ -249,7 +250,6 @@ def train_tokenizer(config: DictConfig) -> None:
         DataError: there is no text, or a manifest is missing.
     """
     from espnet3.components.data.dataset_reference import load_datasets
-    from espnet3.config.instantiate import build
 
     settings = read_config(TokenizerConfig, config, "training_config")
     tokenizer: Tokenizer = build(settings.tokenizer, "training_config.tokenizer")

@@ -18,6 +18,7 @@ from espnet3.components.data.artifacts import ArtifactWriter, artifact_writer, w
 from espnet3.components.data.dataset import SpeechDataset
 from espnet3.components.data.dataset_reference import load_test_sets
 from espnet3.components.data.scp import scp_line
+from espnet3.config.instantiate import build
 from espnet3.errors import ConfigError
 from espnet3.parallel.provider import Batch, Provider, Work
 from espnet3.parallel.threads import limit_threads
@@ -75,8 +76,6 @@ class InferenceProvider(Provider):
     def build(self) -> Work:
         """Load the model."""
         limit_threads(self.threads)
-        from espnet3.config.instantiate import build
-
         writers = {key: artifact_writer(key, given) for key, given in self.settings.output_artifacts.items()}
         model = build(self.settings.model, "inference_config.model")
         return _Decoding(self, model, writers)

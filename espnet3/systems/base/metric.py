@@ -19,6 +19,7 @@ from espnet3.components.data.dataset_reference import load_test_sets
 from espnet3.components.metrics.base_metric import BaseMetric, MetricContext, MetricResult, Values
 from espnet3.components.metrics.scored_set import ScoredSet
 from espnet3.components.metrics.tables import error_listing, tsv
+from espnet3.config.instantiate import build
 from espnet3.errors import ConfigError, DataError
 from espnet3.runtime.files import remove_leftovers, write_text
 from espnet3.runtime.leases import lease
@@ -56,8 +57,6 @@ def metrics_json(scores: Mapping[str, Values]) -> str:
 
 
 def _build(reference: MetricReference, key: str) -> BaseMetric:
-    from espnet3.config.instantiate import build
-
     metric = build(reference.metric, f"{key}.metric")
     if not isinstance(metric, BaseMetric):
         raise ConfigError(

@@ -11,7 +11,7 @@ from espnet3.systems.asr.system import ASRSystem
 from espnet3.systems.base.system import BaseSystem
 
 ROOT = Path(__file__).parents[3]
-HEAVY = ["torch", "lightning", "numpy", "soundfile", "sentencepiece", "rich", "hydra"]
+HEAVY = ["torch", "lightning", "numpy", "soundfile", "sentencepiece", "rich"]
 
 
 def test_adds_train_tokenizer_to_the_base_stages() -> None:
