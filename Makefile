@@ -1,4 +1,4 @@
-# The project's commands; `make help` lists them. A fresh machine needs git, make and Python 3.11 or newer: the rest is installed
+# The project's commands; `make help` lists them. A fresh machine needs git, make and Python 3.11.4 or newer: the rest is installed
 # into .venv, pinned by version and hash, and compiled: where Python may write no bytecode, each stage would do it anew.
 .DELETE_ON_ERROR:
 .PHONY: images push smoke help setup demo test chaos check format bench requirements tools cluster cluster-down cluster-test bench-cluster render clean
@@ -14,8 +14,8 @@ help: ## List the commands.
 setup: .venv/ready ## Install everything that the other commands need into .venv.
 
 .venv/ready: pyproject.toml requirements/dev.txt requirements/setup.txt
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This needs Python 3.11 or newer, and $(PYTHON) is " \
-		+ sys.version.split()[0] + ". Name another one: make setup PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11, 4) or sys.exit("This needs Python 3.11.4 or newer, and $(PYTHON) is " \
+		+ sys.version.split()[0] + ". Install a newer one beside it, and name it: make setup PYTHON=python3.13")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/setup.txt
 	VIRTUAL_ENV=.venv $(UV) pip install --quiet --require-hashes --no-build-isolation --compile-bytecode -r requirements/dev.txt
@@ -49,14 +49,14 @@ bench: setup ## Measure speed, padding and memory; prints a table and JSON.
 
 # setup.in names what builds the one dependency without a wheel (antlr4) and our own, so that no unpinned builder is downloaded.
 # dev is the union of the others; it is pinned first, and the others agree with it.
-COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11.4 --generate-hashes --no-emit-index-url --no-header
 requirements: setup ## Pin the dependencies of every extra anew.
 	$(COMPILE) --extra dev pyproject.toml --output-file requirements/dev.txt
 	$(COMPILE) --constraint requirements/dev.txt requirements/setup.in --output-file requirements/setup.txt
 	for extra in $(EXTRAS); do \
 		$(COMPILE) --constraint requirements/dev.txt --extra $$extra pyproject.toml --output-file requirements/$$extra.txt || exit 1; \
 	done
-	$(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
+	$(UV) pip compile --quiet --universal --python-version 3.11.4 --no-emit-index-url --no-header --no-annotate \
 		--constraint requirements/demo.txt --extra demo pyproject.toml --output-file espnet3/demo/requirements.txt
 
 tools: setup ## Build Helm and kubeconform, which the chart's tests use, into the cache.

@@ -20,7 +20,6 @@ from typing import Any
 import yaml
 
 from espnet3.errors import ConfigError, DataError, TryAgain
-from espnet3.runtime import tar
 from k8s import reader
 from k8s.api import SECONDS, Connection, message_of, telling
 from k8s.short_pod import WAIT_SECONDS, run_pod
@@ -166,5 +165,5 @@ def _unpack(archive: bytes, directory: Path) -> list[Path]:
         members = [member for member in files.getmembers() if member.isfile()]
         if members:
             directory.mkdir(parents=True, exist_ok=True)
-        tar.extract(files, directory, members, tar.admitted)
+        files.extractall(directory, members=members, filter="data")
     return [directory / member.name for member in members]

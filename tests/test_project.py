@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+OLDEST = PROJECT["project"]["requires-python"].removeprefix(">=")
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -79,6 +81,27 @@ def test_the_paths_that_the_readme_tells_to_touch_exist() -> None:
     paths = re.findall(r"`((?:espnet3|egs3|tests|stages|images|k8s|charts)/[^`<>*]*)`", README)
     assert paths
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_makefile_and_readme_name_the_oldest_python() -> None:
+    assert re.findall(r"--python-version (\S+)", MAKEFILE) == [OLDEST] * 2
+    assert f"Python {OLDEST} or newer" in README
+
+
+@pytest.mark.parametrize("version", ["3.11.2", "3.9.18", "2.7.18"])
+def test_setup_refuses_an_older_python_before_anything_is_installed(tmp_path: Path, version: str) -> None:
+    for name in ("Makefile", "pyproject.toml", "requirements"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    python = tmp_path / "python-old"
+    old = f"import sys; sys.version, sys.version_info = '{version} (main)', {tuple(map(int, version.split('.')))}; "
+    python.write_text(f'#!/bin/sh\nshift\nexec {sys.executable} -c "{old} exec(sys.argv[1])" "$@"\n')
+    python.chmod(0o755)
+    made = subprocess.run(
+        ["make", "setup", f"PYTHON={python}"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert made.returncode != 0
+    assert f"needs Python {OLDEST} or newer, and {python} is {version}. Install a newer one" in made.stderr
+    assert not (tmp_path / ".venv").exists()
 
 
 def test_the_changelog_knows_the_version() -> None:
