@@ -3,6 +3,9 @@
 `targets` asks here for the classes and functions that a config names by `_target_`. Modules are searched below
 given roots; a name is followed through `from … import` and simple assignments, a class to the bases that it inherits
 its constructor from. Code that is not in the roots stays unknown and is judged by nobody.
+
+Not by griffe (2.4), which takes 0.13 s to be imported and 0.25 s to read this package, or 0.015 s for ten modules named
+one by one, and knows nothing of keywords that a constructor hands on; this takes 0.015 s for the digits recipe in all.
 """
 
 import ast
