@@ -23,7 +23,7 @@ from images.catalog import BUILT, FOLDER, LOCAL, ROOT, WITH_TORCH, Variant
 from images.engine import Engine, Recipe
 
 log = logging.getLogger(__name__)
-DEFAULT_BASE = "docker.io/library/python:3.11-slim-bookworm"
+DEFAULT_BASE = "docker.io/library/python:3.13-slim-trixie"
 
 
 @dataclass

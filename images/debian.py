@@ -14,7 +14,7 @@ from pathlib import Path
 from espnet3.errors import ConfigError
 from images.engine import apt_install
 
-SUITE = "bookworm"  # has Python 3.11, as the default base image does
+SUITE = "trixie"  # has Python 3.13, as the default base image does
 RUNTIME = ("usr-is-merged", "python3", "libstdc++6", "ca-certificates", "tini")
 BUILDER = ("usr-is-merged", "python3", "python3-venv", "ca-certificates", "gcc", "libc6-dev", "binutils")
 LEFT_OUT = ("man/*", "doc/*", "info/*", "locale/*", "lintian/*")
