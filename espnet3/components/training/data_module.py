@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from espnet3.components.data.batching import DurationBatches
+from espnet3.components.data.padding import pad
 from espnet3.errors import Espnet3Error
 from espnet3.runtime.processes import end_with_parent
 
@@ -23,9 +24,6 @@ Arrays = dict[str, np.ndarray]
 Preprocessor = Callable[[Mapping[str, Any], np.random.Generator | None], Arrays]
 Position = tuple[int, int]
 """Epoch and index of an utterance."""
-
-PADDING = -1
-"""Of integer arrays; float arrays are padded with zeros."""
 
 
 class Samples(Protocol):
@@ -183,17 +181,5 @@ def collate(items: Sequence[tuple[str, Arrays] | Espnet3Error]) -> dict[str, Any
     batch: dict[str, Any] = {"utt_ids": utt_ids}
     for name in arrays[0]:
         column = [item[name] for item in arrays]
-        batch[name] = pad(column)
-        batch[f"{name}_lengths"] = np.array([len(array) for array in column])
+        batch[name], batch[f"{name}_lengths"] = pad(column)
     return batch
-
-
-def pad(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Stack arrays (n, ...) of different n to (B, longest, ...)."""
-    first = arrays[0]
-    longest = max(len(array) for array in arrays)
-    fill = 0 if np.issubdtype(first.dtype, np.floating) else PADDING
-    padded = np.full((len(arrays), longest, *first.shape[1:]), fill, dtype=first.dtype)
-    for row, array in zip(padded, arrays, strict=True):
-        row[: len(array)] = array
-    return padded

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from espnet3.components.data.dataset import Sample
+from espnet3.components.data.padding import pad
 from espnet3.config.instantiate import build
 from espnet3.errors import ConfigError, DataError
 from espnet3.systems.asr.decoding.decoder import Decoder, Hypothesis, arrays
@@ -86,7 +87,7 @@ class Recogniser:
 
     def _batch(self, samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
         feats, lengths = pad([self.preprocessor.frames(sample, None) for sample in samples])
-        return feats.to(self.device), lengths.to(self.device)
+        return torch.from_numpy(feats).to(self.device), torch.from_numpy(lengths).to(self.device)
 
 
 def choose_device(device: str) -> torch.device:
@@ -131,9 +132,3 @@ def load_weights(model: nn.Module, path: Path) -> None:
         raise DataError(
             f"{path} holds the weights of another model than config.yaml beside it names: {error}"
         ) from None
-
-
-def pad(frames: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Frames (T, D) of some utterances as (B, T, D), zeros after each, and their lengths (B,)."""
-    padded = nn.utils.rnn.pad_sequence([torch.from_numpy(array) for array in frames], batch_first=True)
-    return padded, torch.tensor([len(array) for array in frames])

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from espnet3.components.data.dataset import Sample
+from espnet3.components.data.padding import pad
 from espnet3.errors import ConfigError, DataError
 from espnet3.packs.pack import read_pack
 from espnet3.systems.asr.decoding.decoder import Decoder, Hypothesis
@@ -133,20 +134,11 @@ class OnnxRecogniser:
         found: dict[int, Hypothesis] = {}
         for first in range(0, len(order), self.model.batch_size):
             chosen = order[first : first + self.model.batch_size]
-            batch = padded([frames[index] for index in chosen])
+            batch = pad([frames[index] for index in chosen])
             found |= zip(chosen, self.decoder.decode_batch(self.model, *batch, self.preprocessor), strict=True)
         return [found[index] for index in range(len(samples))]
 
     def log_probs(self, samples: Sequence[Sample]) -> list[np.ndarray]:
         """The CTC output of each sample, (T', V) log probabilities."""
-        batches = (padded([self.preprocessor.frames(sample, None)]) for sample in samples)
+        batches = (pad([self.preprocessor.frames(sample, None)]) for sample in samples)
         return [self.model.ctc_log_probs(*batch)[0][0] for batch in batches]
-
-
-def padded(frames: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Frames (T, D) of some utterances as (B, T, D), zeros after each, and their lengths (B,)."""
-    lengths = np.array([len(array) for array in frames], dtype=np.int64)
-    feats = np.zeros((len(frames), lengths.max(), frames[0].shape[1]), np.float32)
-    for row, array in zip(feats, frames, strict=True):
-        row[: len(array)] = array
-    return feats, lengths
