@@ -1,12 +1,12 @@
 """Audio to log-mel filterbank frames, as Kaldi computes them, without torch.
 
-The preprocessor, collect_stats and the benchmarks call `LogMel`; `espnet3.components.modeling.features` does the
-same on a device. Normalisation, augmentation and reading audio are up to others. Nothing is random here.
+The preprocessor, collect_stats and the benchmarks call `LogMel`, or other `Features`. Normalisation, augmentation and
+reading audio are up to others. Nothing is random here.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -24,6 +24,21 @@ FILTERS_AT_ONCE = 8
 
 FLOOR = float(np.finfo(np.float32).eps)
 """Least energy whose logarithm is taken, about that of 16-bit quantisation noise."""
+
+
+class Features(Protocol):
+    """What stands behind `features` of a training config."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the audio, in Hz."""
+
+    @property
+    def size(self) -> int:
+        """Values per frame."""
+
+    def __call__(self, audio: FloatArray, /) -> FloatArray:
+        """One channel of audio (n,) to frames (T, size)."""
 
 
 @dataclass(frozen=True)

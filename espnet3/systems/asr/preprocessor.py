@@ -10,23 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from espnet3.components.data.audio import resample
+from espnet3.components.data.features import Features
 
 Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-
-
-class Features(Protocol):
-    """Audio to frames."""
-
-    @property
-    def sample_rate(self) -> int:
-        """Of the audio, in Hz."""
-
-    @property
-    def size(self) -> int:
-        """Dimensions of a frame."""
-
-    def __call__(self, audio: np.ndarray, /) -> np.ndarray:
-        """(n,) samples to (T, size) frames."""
 
 
 class Tokens(Protocol):

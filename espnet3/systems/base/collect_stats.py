@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from pydantic import PositiveInt
 from espnet3.components.data.audio import resample
 from espnet3.components.data.dataset import CombinedDataset
 from espnet3.components.data.dataset_reference import load_datasets
+from espnet3.components.data.features import Features
 from espnet3.components.data.manifest import Utterance
 from espnet3.components.data.stats import Moments, stats_file
 from espnet3.config.instantiate import build
@@ -44,19 +45,6 @@ CHUNK = 32
 """Utterances that a worker takes at once. The statistics' last bits depend on it, so it is not a setting."""
 SHARDS_PER_WORKER = 4
 """Tasks for each worker process, so that none is long alone at the end."""
-
-
-class Features(Protocol):
-    """What stands behind `features`: audio (n,) to frames (T, size)."""
-
-    sample_rate: int
-
-    @property
-    def size(self) -> int:
-        """Values per frame."""
-
-    def __call__(self, audio: NDArray[np.float32], /) -> NDArray[np.float32]:
-        """The frames of an utterance."""
 
 
 class StatsConfig(DataConfig):
