@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-BLANK = 0
+from espnet3.components.data.tokenizer import BLANK_ID
 
 
 class CTCLoss(NamedTuple):
@@ -45,7 +45,7 @@ class CTC(nn.Module):
             tokens.clamp(min=0),
             lengths,
             tokens_lengths,
-            BLANK,
+            BLANK_ID,
             reduction="none",
             zero_infinity=True,
         )
@@ -62,5 +62,5 @@ def frames_needed(tokens: Tensor, tokens_lengths: Tensor) -> Tensor:
 def collapse(path: Tensor, length: int) -> list[int]:
     """The tokens of a best path (T,): repeats merged, blanks dropped."""
     merged = torch.unique_consecutive(path[:length])
-    tokens: list[int] = merged[merged != BLANK].tolist()
+    tokens: list[int] = merged[merged != BLANK_ID].tolist()
     return tokens

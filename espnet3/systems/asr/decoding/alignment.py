@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from espnet3.systems.asr.decoding.decoder import BLANK
+from espnet3.components.data.tokenizer import BLANK_ID
 
 
 def align(log_probs: NDArray[np.float32], tokens: Sequence[int]) -> list[tuple[int, int, float]]:
@@ -21,7 +21,7 @@ def align(log_probs: NDArray[np.float32], tokens: Sequence[int]) -> list[tuple[i
     Returns:
         One entry for each token; all of them at frame 0 with confidence 0 where the frames are too few.
     """
-    states = np.full(2 * len(tokens) + 1, BLANK)
+    states = np.full(2 * len(tokens) + 1, BLANK_ID)
     states[1::2] = tokens
     path = _best_path(log_probs, states)
     if path is None:
@@ -40,7 +40,7 @@ def _best_path(log_probs: NDArray[np.float32], states: NDArray[np.int_]) -> NDAr
     if not frames:
         return None
     may_skip = np.zeros(size, bool)  # from one token to the next without a blank, where they differ
-    may_skip[2:] = (states[2:] != BLANK) & (states[2:] != states[:-2])
+    may_skip[2:] = (states[2:] != BLANK_ID) & (states[2:] != states[:-2])
     scores = np.full(size, -np.inf)
     scores[:2] = log_probs[0, states[:2]]
     steps = np.zeros((frames, size), np.int8)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from espnet3.systems.asr.decoding.decoder import BLANK
+from espnet3.components.data.tokenizer import BLANK_ID
 
 Floats = NDArray[np.float64]
 
@@ -42,11 +42,11 @@ def sequence_log_probs(log_probs: np.ndarray, sequences: Sequence[Sequence[int]]
 def _states(sequences: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
     """Blanks between tokens (N, 2 L + 1), which of them may be entered from two before, and the last state of each."""
     lengths = np.array([len(tokens) for tokens in sequences], dtype=np.int64)
-    states = np.full((len(sequences), 2 * int(lengths.max(initial=0)) + 1), BLANK, dtype=np.int64)
+    states = np.full((len(sequences), 2 * int(lengths.max(initial=0)) + 1), BLANK_ID, dtype=np.int64)
     for row, tokens in zip(states, sequences, strict=True):
         row[1 : 2 * len(tokens) : 2] = tokens
     skips = np.zeros(states.shape, dtype=np.bool_)
-    skips[:, 2:] = (states[:, 2:] != BLANK) & (states[:, 2:] != states[:, :-2])
+    skips[:, 2:] = (states[:, 2:] != BLANK_ID) & (states[:, 2:] != states[:, :-2])
     return states, skips, 2 * lengths
 
 
@@ -77,8 +77,8 @@ class PrefixScorer:
 
     def start(self) -> PrefixState:
         """The state of the empty prefix alone."""
-        blank = np.cumsum(self._scores[:, BLANK])[None]
-        return PrefixState(np.full_like(blank, -np.inf), blank, np.array([BLANK]))
+        blank = np.cumsum(self._scores[:, BLANK_ID])[None]
+        return PrefixState(np.full_like(blank, -np.inf), blank, np.array([BLANK_ID]))
 
     def end(self, state: PrefixState) -> Floats:
         """(N,) log probabilities that the prefixes are all there is."""
@@ -90,15 +90,15 @@ class PrefixScorer:
         reach = np.where(repeats[..., None], state.blank[:, None], self._any(state)[:, None])[..., :-1]
         values = self._scores.T[tokens]
         mass = reach + values[..., 1:]
-        first = np.where((state.last == BLANK)[:, None], values[..., 0], -np.inf)
+        first = np.where((state.last == BLANK_ID)[:, None], values[..., 0], -np.inf)
         return np.logaddexp(first, np.logaddexp.reduce(mass, axis=-1, initial=-np.inf))
 
     def extend(self, state: PrefixState, tokens: NDArray[np.int64]) -> PrefixState:
         """Each prefix with its one of (N,) tokens."""
         reach = np.where((tokens == state.last)[:, None], state.blank, self._any(state))
-        values, pause = self._scores.T[tokens], self._scores[:, BLANK]
+        values, pause = self._scores.T[tokens], self._scores[:, BLANK_ID]
         label, blank = np.full_like(reach, -np.inf), np.full_like(reach, -np.inf)
-        label[:, 0] = np.where(state.last == BLANK, values[:, 0], -np.inf)
+        label[:, 0] = np.where(state.last == BLANK_ID, values[:, 0], -np.inf)
         for frame in range(1, reach.shape[1]):
             label[:, frame] = np.logaddexp(label[:, frame - 1], reach[:, frame - 1]) + values[:, frame]
             blank[:, frame] = np.logaddexp(blank[:, frame - 1], label[:, frame - 1]) + pause[frame]

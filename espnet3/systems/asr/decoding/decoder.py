@@ -11,9 +11,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-BLANK = 0
-"""The CTC blank's id in every vocabulary."""
-
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from espnet3.systems.asr.decoding.decoder import BLANK, CTCDecoder, Hypothesis, Vocabulary
+from espnet3.components.data.tokenizer import BLANK_ID
+from espnet3.systems.asr.decoding.decoder import CTCDecoder, Hypothesis, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,6 @@ class GreedyDecoder(CTCDecoder):
         """The hypothesis of the best path through (T', V) log probabilities; its score is that path's."""
         path = log_probs.argmax(axis=1)
         begins = np.concatenate([[True], path[1:] != path[:-1]])[: len(path)]
-        tokens = [int(token) for token in path[begins] if token != BLANK]
+        tokens = [int(token) for token in path[begins] if token != BLANK_ID]
         score = float(log_probs.max(axis=1).sum(dtype=np.float64)) if len(path) else 0.0
         return Hypothesis(tokenizer.decode(tokens), tuple(tokens), score)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from espnet3.components.data.tokenizer import BLANK_ID
 from espnet3.errors import ConfigError
 from espnet3.systems.asr.decoding.backoff import Ngram
-from espnet3.systems.asr.decoding.decoder import BLANK, CTCDecoder, Hypothesis, Vocabulary
+from espnet3.systems.asr.decoding.decoder import CTCDecoder, Hypothesis, Vocabulary
 from espnet3.systems.asr.decoding.words import WordRules, WordScorer, WordState, special_tokens, spell
 
 NEVER = -math.inf
@@ -63,7 +64,7 @@ class PrefixBeamDecoder(CTCDecoder):
     def n_best(self, log_probs: np.ndarray, tokenizer: Vocabulary) -> list[Hypothesis]:
         """At most `beam` hypotheses of different text, best first."""
         rules = self._rules(tokenizer)
-        beam = [_Prefix(None, BLANK, rules.words.start() if rules.words else None)]
+        beam = [_Prefix(None, BLANK_ID, rules.words.start() if rules.words else None)]
         beam[0].blank = beam[0].total = 0.0
         for frame, tokens in self._frames(log_probs, rules.silent):
             reached = _advance(beam, frame, tokens, rules.words)
@@ -145,7 +146,7 @@ def _advance(
 ) -> list[_Prefix]:
     """The prefixes that the beam can be after a frame, with their probabilities."""
     value = frame.item
-    blank = value(BLANK)
+    blank = value(BLANK_ID)
     reached: dict[_Prefix, None] = {}
     for prefix in beam:
         prefix.new_blank = log_add(prefix.new_blank, prefix.total + blank)

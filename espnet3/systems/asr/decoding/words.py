@@ -9,9 +9,9 @@ and Ney, 2000). Where hypotheses come from and how many are kept is up to the de
 import math
 from dataclasses import dataclass
 
-from espnet3.components.data.tokenizer import BOUNDARY, SPACE, UNKNOWN
+from espnet3.components.data.tokenizer import BLANK_ID, BOUNDARY, SPACE, UNKNOWN
 from espnet3.systems.asr.decoding.backoff import END, Ngram, Words
-from espnet3.systems.asr.decoding.decoder import BLANK, Vocabulary
+from espnet3.systems.asr.decoding.decoder import Vocabulary
 
 _GAP = "▁"
 
@@ -112,4 +112,4 @@ def spell(tokenizer: Vocabulary) -> list[str]:
 
 def special_tokens(tokenizer: Vocabulary) -> set[int]:
     """Ids that a beam never puts into a hypothesis: the blank, `<unk>`, and the start and end symbol."""
-    return {BLANK} | {index for index, symbol in enumerate(tokenizer.symbols) if symbol in (UNKNOWN, BOUNDARY)}
+    return {BLANK_ID} | {index for index, symbol in enumerate(tokenizer.symbols) if symbol in (UNKNOWN, BOUNDARY)}
