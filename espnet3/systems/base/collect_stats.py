@@ -35,7 +35,7 @@ from espnet3.pipeline.settings import fingerprint_of
 from espnet3.pipeline.shard import current_shard
 from espnet3.recipe.recipe import activated
 from espnet3.runtime.files import remove, replacing, write_text
-from espnet3.systems.base.data_summary import as_json, as_markdown, as_picture, summarise
+from espnet3.systems.base.data_summary import as_json, as_markdown, as_picture, split_summary
 from espnet3.systems.base.products import stats_key
 
 log = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ def _describe(stats_dir: Path, extractor: Extractor, frames: Mapping[str, list[i
     for split, dataset in extractor.data.items():
         with replacing(stats_dir / split / "feats_shape") as beside, beside.open("w", encoding="utf-8") as file:
             utterances = _listed(dataset, frames[split], extractor.features.size, file)
-            summaries[split] = summary = summarise(utterances, dataset.durations, sum(frames[split]))
+            summaries[split] = summary = split_summary(utterances, dataset.durations, sum(frames[split]))
         log.info(
             "%s: %.2f h, %d utterances, %d speakers, %d word types",
             *(split, summary.hours, summary.utterances, summary.speakers, summary.word_types),

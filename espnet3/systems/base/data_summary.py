@@ -33,7 +33,7 @@ class SplitSummary:
     """Percentiles of the durations, by name: `0` is the shortest, `100` the longest."""
 
 
-def summarise(utterances: Iterable[Utterance], durations: NDArray[np.float64], frames: int) -> SplitSummary:
+def split_summary(utterances: Iterable[Utterance], durations: NDArray[np.float64], frames: int) -> SplitSummary:
     """The numbers of a split: its utterances, at least one, their seconds, and the frames of all."""
     speakers, words, rates, spoken = set(), set(), set(), 0
     for utterance in utterances:

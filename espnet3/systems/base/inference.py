@@ -27,7 +27,7 @@ from espnet3.pipeline.shard import current_shard
 from espnet3.runtime.files import remove, replacing_dir
 from espnet3.systems.base.config import InferenceConfig, read_config
 from espnet3.systems.base.inference_provider import InferenceProvider
-from espnet3.systems.base.inference_timing import summarise
+from espnet3.systems.base.inference_timing import timing_of
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def write_test_set(settings: InferenceConfig, runner: Runner) -> None:
         values = {utt_id: record[key] for result in results for utt_id, record in result["records"].items()}
         write_scp(folder / f"{key}.scp", values)
     remove_others(folder, settings.output_keys)
-    timing = summarise(results, float(provider.durations.sum()), runner.workers)
+    timing = timing_of(results, float(provider.durations.sum()), runner.workers)
     timing.write(folder / "timing.json")
     log.info("%s: %s", provider.test_set, timing)
 

@@ -1,6 +1,6 @@
 """How fast a test set was decoded: real-time factor and latencies, in a file of their own.
 
-`infer` calls `summarise` and writes the result to `timing.json`; the other outputs compare byte by byte, this cannot.
+`infer` calls `timing_of` and writes the result to `timing.json`; the other outputs compare byte by byte, this cannot.
 """
 
 import json
@@ -44,7 +44,7 @@ class Timing:
         )
 
 
-def summarise(results: list[dict[str, Any]], audio_seconds: float, workers: int) -> Timing:
+def timing_of(results: list[dict[str, Any]], audio_seconds: float, workers: int) -> Timing:
     """The timing of a test set from the results of its batches (`InferenceProvider`); there is at least one."""
     sizes = [len(result["records"]) for result in results]
     seconds = np.array([result["seconds"] for result in results])
