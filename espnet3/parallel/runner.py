@@ -41,11 +41,6 @@ class Runner:
     workers: int = 1
     """Processes at a time; with one, the work is done in this process."""
 
-    def run(self, shards: int) -> list[Any]:
-        """`run_remaining`, then the results of all batches, in their order."""
-        self.run_remaining(shards)
-        return self.merge(shards)
-
     def run_remaining(self, shards: int, within: tuple[int, int] | None = None) -> None:
         """Do all that is not done yet, as `shards` tasks for the processes.
 
@@ -81,19 +76,6 @@ class Runner:
     def missing(self, count: int) -> list[int]:
         """Which of `count` shards have something left to do."""
         return [index for index in range(count) if self.left_of(index, count)]
-
-    def merge(self, count: int) -> list[Any]:
-        """The results of all batches, in their order, after all of `count` shards were run.
-
-        Raises:
-            TryAgain: shards are missing; names them.
-        """
-        if missing := self.missing(count):
-            raise TryAgain(
-                f"{self.label}: of {count} shards (counted from 0), these are not finished in {self.folder}: "
-                f"{', '.join(map(str, missing))}. Run them, then merge again."
-            )
-        return self.results()
 
     def results(self) -> list[Any]:
         """The results of all batches, in their order, where all are finished.

@@ -83,4 +83,4 @@ class UnpicklableError(Exception):
 if __name__ == "__main__":
     folder, workers = Path(sys.argv[1]), int(sys.argv[2])
     work = Squares(folder / "diary", count=20, seconds=0.05)
-    Runner(work, folder / "kept", "f" * 64, workers=workers).run(4)
+    Runner(work, folder / "kept", "f" * 64, workers=workers).run_remaining(4)

@@ -13,7 +13,9 @@ import pytest
 
 from espnet3.errors import DataError, LostLease, TryAgain
 from espnet3.parallel.runner import Runner, kept_folder
+from espnet3.parallel.sharded import run_shard
 from espnet3.parallel.threads import threads_each
+from espnet3.pipeline.shard import Shard, sharding
 from espnet3.runtime.leases import lease
 from tests.parallel.squares import Squares, UnpicklableError
 
@@ -23,6 +25,18 @@ SQUARES = [number**2 for number in range(10)]
 def runner(folder: Path, fingerprint: str = "f" * 64, workers: int = 1, **work: object) -> Runner:
     provider = Squares(folder / "diary", **work)  # type: ignore[arg-type]
     return Runner(provider, folder / "kept", fingerprint, workers=workers)
+
+
+def done(work: Runner, shards: int) -> list[int]:
+    """The results of all items, after the whole was done as a stage does it."""
+    assert run_shard([work], shards, work.folder)
+    return flat(work.results())
+
+
+def merged(work: Runner, shards: int) -> list[int]:
+    """The results of all items, put together as a stage does it after its shards."""
+    with sharding(Shard(shards)):
+        return done(work, shards)
 
 
 def flat(results: list[list[int]]) -> list[int]:
@@ -36,39 +50,38 @@ def diary(folder: Path) -> list[int]:
 
 @pytest.mark.parametrize("shards", [1, 2, 3, 7, 10, 40])
 def test_results_are_in_order_for_any_number_of_shards(tmp_path: Path, shards: int) -> None:
-    assert flat(runner(tmp_path, size=3).run(shards)) == SQUARES
+    assert done(runner(tmp_path, size=3), shards) == SQUARES
     assert sorted(diary(tmp_path)) == list(range(10))
 
 
 def test_results_come_from_several_processes(tmp_path: Path) -> None:
-    assert flat(runner(tmp_path, workers=2, seconds=0.1).run(4)) == SQUARES
+    assert done(runner(tmp_path, workers=2, seconds=0.1), 4) == SQUARES
     processes = {line.split()[1] for line in (tmp_path / "diary").read_text().splitlines()}
     assert len(processes) == 2
     assert str(os.getpid()) not in processes
 
 
 def test_no_items_make_no_batches(tmp_path: Path) -> None:
-    assert runner(tmp_path, count=0).run(3) == []
+    assert done(runner(tmp_path, count=0), 3) == []
 
 
 def test_shards_cost_about_the_same(tmp_path: Path) -> None:
     work = runner(tmp_path, count=100)
     for shard in range(4):
         work.run_shard(shard, 4)
-        done = diary(tmp_path)
-        assert sum(done) == pytest.approx((shard + 1) * 99 * 100 / 8, rel=0.05)
+        assert sum(diary(tmp_path)) == pytest.approx((shard + 1) * 99 * 100 / 8, rel=0.05)
 
 
 def test_shards_can_be_run_one_by_one_in_any_order_and_merged(tmp_path: Path) -> None:
     for shard in (2, 0, 1):
         runner(tmp_path).run_shard(shard, 3)
-    assert flat(runner(tmp_path).merge(3)) == SQUARES
+    assert merged(runner(tmp_path), 3) == SQUARES
 
 
 def test_merge_names_the_missing_shards(tmp_path: Path) -> None:
     runner(tmp_path).run_shard(1, 4)
-    with pytest.raises(TryAgain, match=r"of 4 shards .* 0, 2, 3\. Run them"):
-        runner(tmp_path).merge(4)
+    with pytest.raises(TryAgain, match=r"Of 4 shards .* 0, 2, 3\. Run them"):
+        merged(runner(tmp_path), 4)
 
 
 @pytest.mark.parametrize("shard", [-1, 3])
@@ -80,38 +93,38 @@ def test_a_shard_that_does_not_exist_is_refused(tmp_path: Path, shard: int) -> N
 def test_finished_batches_are_reused_also_with_another_number_of_shards(tmp_path: Path) -> None:
     runner(tmp_path).run_shard(0, 2)
     before = diary(tmp_path)
-    assert flat(runner(tmp_path).run(5)) == SQUARES
+    assert done(runner(tmp_path), 5) == SQUARES
     assert sorted(diary(tmp_path)) == list(range(10))
     assert before == diary(tmp_path)[: len(before)]
 
 
 def test_another_fingerprint_reuses_nothing(tmp_path: Path) -> None:
-    runner(tmp_path, "a" * 64).run(2)
-    assert flat(runner(tmp_path, "b" * 64).run(2)) == SQUARES
+    done(runner(tmp_path, "a" * 64), 2)
+    assert done(runner(tmp_path, "b" * 64), 2) == SQUARES
     assert len(diary(tmp_path)) == 20
 
 
 def test_a_damaged_piece_is_removed_and_done_anew(tmp_path: Path) -> None:
     work = runner(tmp_path)
-    work.run(2)
+    done(work, 2)
     (work.kept / "00000003.json").write_bytes(b"")
     with pytest.raises(TryAgain, match=r"00000003\.json was damaged"):
-        work.run(2)
-    assert flat(work.run(2)) == SQUARES
+        done(work, 2)
+    assert done(work, 2) == SQUARES
     assert len(diary(tmp_path)) == 11
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_fault_in_the_data_names_its_item_and_keeps_the_rest(tmp_path: Path, workers: int) -> None:
     with pytest.raises(DataError, match=r"^utt-7: this one is broken\.$"):
-        runner(tmp_path, workers=workers, size=2, fault="data:7").run(2)
-    assert flat(runner(tmp_path, size=2).run(2)) == SQUARES
+        done(runner(tmp_path, workers=workers, size=2, fault="data:7"), 2)
+    assert done(runner(tmp_path, size=2), 2) == SQUARES
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_unexpected_error_keeps_its_type_and_says_which_item(tmp_path: Path, workers: int) -> None:
     with pytest.raises(KeyError, match="some bug") as caught:
-        runner(tmp_path, workers=workers, fault="bug:3").run(2)
+        done(runner(tmp_path, workers=workers, fault="bug:3"), 2)
     notes = "\n".join(caught.value.__notes__)
     assert "While working on utt-3." in notes
     assert workers == 1 or "squares.py" in notes
@@ -119,18 +132,18 @@ def test_an_unexpected_error_keeps_its_type_and_says_which_item(tmp_path: Path, 
 
 def test_an_error_that_cannot_travel_comes_as_text(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=f"(?s){UnpicklableError.__name__}.*utt-3"):
-        runner(tmp_path, workers=2, fault="unpicklable:3").run(2)
+        done(runner(tmp_path, workers=2, fault="unpicklable:3"), 2)
 
 
 def test_a_batch_that_fails_although_its_items_pass_names_them_all(tmp_path: Path) -> None:
     with pytest.raises(MemoryError) as caught:
-        runner(tmp_path, size=3, fault="together:4").run(1)
+        done(runner(tmp_path, size=3, fault="together:4"), 1)
     assert "While working on utt-3, utt-4, utt-5." in caught.value.__notes__
 
 
 def test_what_workers_log_reaches_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        runner(tmp_path, workers=2, fault="log:3").run(2)
+        done(runner(tmp_path, workers=2, fault="log:3"), 2)
     (line,) = [record for record in caplog.records if record.name == "tests.parallel.squares"]
     assert (line.levelname, line.getMessage()[:13]) == ("WARNING", "strange: 3\nTr")
     assert "ZeroDivisionError" in caplog.text
@@ -140,17 +153,17 @@ def test_what_workers_log_reaches_the_log(tmp_path: Path, caplog: pytest.LogCapt
 def test_a_worker_stops_when_its_parent_has_lost_the_folder(tmp_path: Path) -> None:
     work = runner(tmp_path, workers=2, fault="overtaken:3")
     with lease(tmp_path), pytest.raises(LostLease):
-        work.run(2)
+        done(work, 2)
     assert not (work.kept / "00000003.json").exists()
 
 
 def test_a_killed_worker_is_worth_another_try_that_goes_on_where_it_stopped(tmp_path: Path) -> None:
     with pytest.raises(TryAgain, match=r"shard \d was killed by SIGKILL.*memory"):
-        runner(tmp_path, workers=2, fault="kill:8").run(2)
-    done, kept = diary(tmp_path), len(list(runner(tmp_path).kept.glob("*.json")))
+        done(runner(tmp_path, workers=2, fault="kill:8"), 2)
+    before, kept = len(diary(tmp_path)), len(list(runner(tmp_path).kept.glob("*.json")))
     assert kept > 0
-    assert flat(runner(tmp_path).run(2)) == SQUARES
-    assert len(diary(tmp_path)) - len(done) == 10 - kept
+    assert done(runner(tmp_path), 2) == SQUARES
+    assert len(diary(tmp_path)) - before == 10 - kept
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -166,7 +179,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path, workers: int) -> 
     finished = [json.loads(file.read_text()) for file in kept.glob("*.json")]
     assert 3 <= len(finished) < 20
     entries = len(diary(tmp_path))
-    assert flat(runner(tmp_path, count=20).run(3)) == [number**2 for number in range(20)]
+    assert done(runner(tmp_path, count=20), 3) == [number**2 for number in range(20)]
     assert len(diary(tmp_path)) - entries == 20 - len(finished)
 
 
@@ -175,7 +188,7 @@ def test_a_run_that_lost_its_folder_stops(tmp_path: Path) -> None:
     with lease(tmp_path):
         (tmp_path / ".lease").write_text("somebody else")
         with pytest.raises(LostLease):
-            work.run(2)
+            done(work, 2)
     assert len(diary(tmp_path)) <= 1
 
 
