@@ -7,7 +7,6 @@ in `espnet3.runtime.files`.
 import grp
 import os
 import pwd
-import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from espnet3.runtime.files import write_bytes
+from espnet3.runtime.temporaries import temporary_path
 
 RATE_SECONDS = 1.0
 SLOW = 20
@@ -76,7 +76,7 @@ def file_system(directory: Path) -> str:
 
 @contextmanager
 def _probe(directory: Path) -> Iterator[Path]:
-    folder = directory / f".probe.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    folder = temporary_path(directory / "probe")
     folder.mkdir()
     try:
         yield folder

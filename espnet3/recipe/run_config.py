@@ -14,9 +14,7 @@ from here. For checking the slots, see `checks`; for names of files, `files`.
 import base64
 import errno
 import hashlib
-import os
 import re
-import secrets
 import shutil
 import zlib
 from collections.abc import Mapping, Sequence
@@ -34,6 +32,7 @@ from espnet3.errors import ConfigError
 from espnet3.recipe.files import check_travelling_path
 from espnet3.recipe.recipe import Recipe
 from espnet3.runtime.files import write_bytes
+from espnet3.runtime.temporaries import temporary_path
 from espnet3.runtime.versions import system_name
 
 SCHEMA_VERSION = 1
@@ -215,18 +214,21 @@ def _shown(value: Any) -> Any:
 
 
 def _place(contents: Mapping[str, bytes], directory: Path) -> None:
-    """Write the files beside, then rename: that fails where another process has filled the folder, and does no harm."""
+    """Write the files beside, then rename: that fails where another process has filled the folder, and does no harm.
+
+    Not by `replacing_dir`, which would take the folder away from under that process.
+    """
     directory.parent.mkdir(parents=True, exist_ok=True)
-    beside = directory.with_name(f".{directory.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temporary = temporary_path(directory)
     try:
         for name, content in contents.items():
-            write_bytes(beside / name, content)
-        beside.rename(directory)
+            write_bytes(temporary / name, content)
+        temporary.rename(directory)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _contents(directory: Path) -> dict[str, bytes]:

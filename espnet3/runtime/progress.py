@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from espnet3.runtime.temporaries import temporary_path
+
 log = logging.getLogger(__name__)
 
 LINE_EVERY = 10.0
@@ -61,10 +63,10 @@ def _report(done: int, total: int) -> None:
         return
     _reported_at = now
     file = Path(name)
-    beside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_text(f"{min(done, total)}/{total}", encoding="ascii")
-        beside.replace(file)
+    temporary = temporary_path(file)
+    try:  # not by `files.replacing`, which waits for the disk and looks at the lease
+        temporary.write_text(f"{min(done, total)}/{total}", encoding="ascii")
+        temporary.replace(file)
     except OSError as error:  # what only watches must not stop the work
         log.debug("Progress cannot be written to %s: %s", file, error)
 
