@@ -65,8 +65,8 @@ def locate(target: Any, key: str) -> Callable[..., Any]:
         else:
             raise ConfigError(f"{key}: {target} does not resolve: {before} has no {part}{_hint(part, dir(found))}")
     if not callable(found):
-        kind = "module" if isinstance(found, ModuleType) else type(found).__name__
-        raise ConfigError(f"{key}: {target} is a {kind}; name a class or function.")
+        kind = "a module" if isinstance(found, ModuleType) else f"of type {type(found).__name__}"
+        raise ConfigError(f"{key}: {target} is {kind}; name a class or function.")
     return found  # type: ignore[no-any-return]
 
 
@@ -76,7 +76,6 @@ def _prepare(node: Node, key: str, *, recursive: bool) -> "partial[Any]":
     positional = node.get("_args_", [])
     if not isinstance(positional, list | tuple):
         raise ConfigError(f"{key}._args_: {positional!r} is not a list of positional arguments.")
-
     keywords = {name: value for name, value in node.items() if name not in _FLAGS}
     if odd := [name for name in keywords if not isinstance(name, str)]:
         raise ConfigError(f"{key}: {odd[0]!r} is not the name of an argument of {node['_target_']}.")

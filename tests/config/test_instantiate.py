@@ -133,7 +133,7 @@ REFUSED: dict[str, tuple[dict[Any, Any], str]] = {
     "no method": (node("Part.mad"), r"made\.parts\.Part has no mad; did you mean made\?"),
     "an attribute shadows": ({"_target_": "made.shadowed.Thing"}, r"made\.shadowed has no Thing\."),
     "a module": ({"_target_": "made.parts"}, r"^model: made\.parts is a module; name a class or function\."),
-    "a value": (node("SIZE"), r"^model: made\.parts\.SIZE is a int; name a class or function\."),
+    "a value": (node("SIZE"), r"^model: made\.parts\.SIZE is of type int; name a class or function\."),
     "imports what is not there": (
         {"_target_": "made.lacking.Thing"},
         r"made\.lacking\.Thing does not resolve: \S+made/lacking\.py:2: No module named 'no_such_package'\.",
