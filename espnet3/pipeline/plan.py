@@ -17,7 +17,7 @@ from espnet3.pipeline.done import NOT_FINISHED, read_record, reasons_to_run
 from espnet3.pipeline.fingerprint import StageRun, inputs_of
 from espnet3.pipeline.paths import expand
 from espnet3.pipeline.prune import find_backups
-from espnet3.pipeline.spec import System, slots_of, spec_of
+from espnet3.pipeline.spec import ProductCheck, System, slots_of, spec_of
 
 MOST_REASONS = 4
 MOST_FILES = 10
@@ -38,6 +38,8 @@ class Decision:
     """When it was last finished (UTC, ISO 8601)."""
     backup: Path | None = None
     """Where what it made then goes, where it is not replaced."""
+    notes: tuple[str, ...] = ()
+    """What was not looked at."""
 
     @property
     def done(self) -> bool:
@@ -52,7 +54,7 @@ class Plan:
     system: System
     decisions: tuple[Decision, ...]
     warnings: tuple[str, ...] = ()
-    """What should be known of the stages that these build on but that are not asked for."""
+    """What was not looked at, and what should be known of the stages that these build on but that are not asked for."""
 
     @property
     def to_run(self) -> list[str]:
@@ -73,7 +75,8 @@ def plan_run(system: System, code: Code, stages: Sequence[str], forced: Collecti
     for stage in stages:
         running = [earlier.stage for earlier in decisions if not earlier.done]
         decisions.append(decide(system, code, stage, stage in forced, running))
-    return Plan(system, tuple(decisions), tuple(_warnings(system, code, stages)))
+    notes = [note for decision in decisions for note in decision.notes]
+    return Plan(system, tuple(decisions), (*notes, *_warnings(system, code, stages)))
 
 
 def decide(system: System, code: Code, stage: str, forced: bool = False, running: Collection[str] = ()) -> Decision:
@@ -89,11 +92,12 @@ def decide(system: System, code: Code, stage: str, forced: bool = False, running
     record = read_record(system, stage)
     now = partial(inputs_of, system, stage, code, record.inputs if record else None)
     run = StageRun(now(), forced, now)
-    reasons = ("--force",) if forced else tuple(reasons_to_run(system, stage, record, run.inputs))
+    check = system.check_products(stage) if record and not forced else ProductCheck()
+    reasons = ("--force",) if forced else (*reasons_to_run(system, stage, record, run.inputs), *check.changed)
     waits_for = tuple(earlier for earlier in spec_of(system, stage).after if earlier in running)
     anew = record is not None and (forced or record.inputs.fingerprint != run.fingerprint)
     backup = system.next_backup(stage) if anew else None
-    return Decision(stage, run, reasons, waits_for, record.finished if record else None, backup)
+    return Decision(stage, run, reasons, waits_for, record.finished if record else None, backup, check.notes)
 
 
 def show_plan(plan: Plan) -> None:

@@ -52,6 +52,16 @@ class StageSpec:
         return any(part.split(".")[1:2] in ([], ["dataset"]) for part in self.reads)
 
 
+@dataclass(frozen=True)
+class ProductCheck:
+    """What a System found out about products of a stage that are not among its `outputs`, such as recordings."""
+
+    changed: tuple[str, ...] = ()
+    """What is not as the stage left it, one line each: the stage runs again."""
+    notes: tuple[str, ...] = ()
+    """What was not looked at, and how to have it looked at."""
+
+
 class System(Protocol):
     """What running, planning and checking stages needs of a System; `BaseSystem` has it."""
 
@@ -67,6 +77,10 @@ class System(Protocol):
 
     def next_backup(self, stage: str) -> Path | None:
         """Where what `stage` has made goes when it starts anew under other settings; None where it is replaced."""
+        ...
+
+    def check_products(self, stage: str) -> ProductCheck:
+        """Look at what `stage` has made besides its outputs, in a second or two."""
         ...
 
     def backups(self, stage: str) -> list[Path]:

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from espnet3.config.slot_names import SLOTS
 from espnet3.errors import ConfigError
+from espnet3.pipeline.spec import ProductCheck
 from espnet3.systems.base.config import InferenceConfig, MetricsConfig, PublicationConfig, Section, TrainingConfig
 from espnet3.systems.base.stage import StageSpec
 from espnet3.systems.base.stage_specs import STAGE_SPECS
@@ -185,6 +186,14 @@ class BaseSystem:
         from espnet3.components.training.record import next_backup
 
         return next_backup(Path(directory))
+
+    def check_products(self, stage: str) -> ProductCheck:
+        """Whether the recordings are those that create_dataset has checked."""
+        if stage != "create_dataset" or self.training_config is None:
+            return ProductCheck()
+        from espnet3.systems.base.recordings import check_recordings
+
+        return check_recordings(self.training_config)
 
     def backups(self, stage: str) -> list[Path]:
         """What `stage` has put away so far, oldest first."""
