@@ -7,7 +7,9 @@ search paths are left out.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +69,8 @@ def read_yaml(path: Path) -> DictConfig:
         ConfigError: with file, line and column of what cannot be read.
     """
     try:
-        content = OmegaConf.load(path)
+        text = path.read_text(encoding="utf-8")
+        content = OmegaConf.load(StringIO(text))
     except FileNotFoundError:
         raise ConfigError(f"There is no config file {path}.{_neighbours(path)}") from None
     except OSError as error:
@@ -76,7 +79,7 @@ def read_yaml(path: Path) -> DictConfig:
         raise ConfigError(_explain(error, path)) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"{path} is not UTF-8 text in YAML ({error}). Save it as UTF-8 without control characters."
+            f"{path} is not UTF-8 text in YAML ({' '.join(str(error).split())}). Save it as UTF-8 without control characters."
         ) from None
     except RecursionError:
         raise ConfigError(
@@ -87,7 +90,7 @@ def read_yaml(path: Path) -> DictConfig:
             f"{path}: {_first_line(error)}. An interpolation is written ${{key}} or ${{oc.env:NAME,default}}."
         ) from None
     # OmegaConf makes a key of a file that is a bare word.
-    if not isinstance(content, DictConfig) or (isinstance(_compose(path), yaml.ScalarNode) and content):
+    if not isinstance(content, DictConfig) or (content and isinstance(_compose(text), yaml.ScalarNode)):
         raise ConfigError(f"{path} holds no mapping; a config maps keys to values, such as `exp_tag: first`.")
     return content
 
@@ -181,15 +184,17 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0].rstrip(".")
 
 
-def _compose(path: Path) -> yaml.Node | None:
+def _compose(text: str) -> yaml.Node | None:
     try:
-        return yaml.compose(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
         return None
 
 
 def _descend(path: Path, key: Sequence[str]) -> tuple[int, int]:
-    node = _compose(path)
+    node = None
+    with suppress(OSError, UnicodeDecodeError):
+        node = _compose(path.read_text(encoding="utf-8"))
     line, depth = 1, 0
     for part in key:
         found = _child(node, part)

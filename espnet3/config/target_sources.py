@@ -52,7 +52,7 @@ class Module:
     @cached_property
     def body(self) -> Sequence[ast.stmt]:
         """The statements of the module; none of a package without `__init__.py`."""
-        return () if self.path.is_dir() else _parse(self.path, self.path.stat().st_mtime_ns).body
+        return () if self.path.is_dir() else _parse(self.path, read_source(self.path)).body
 
     def absolute(self, statement: ast.ImportFrom) -> str:
         """The module that a (possibly relative) import names."""
@@ -228,9 +228,20 @@ class Sources:
         return self._constructor(found.node, found.module, depth + 1) if isinstance(found.node, ast.ClassDef) else OPEN
 
 
+def read_source(path: Path) -> bytes:
+    """A file of Python source, which is read once however often it is asked for, as long as it stays as it is."""
+    status = path.stat()
+    return _read(path, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
 @lru_cache(maxsize=1024)
-def _parse(path: Path, modified: int) -> ast.Module:  # part of the cache's key
-    return ast.parse(path.read_bytes(), filename=str(path))
+def _read(path: Path, _signature: tuple[int, int, int]) -> bytes:
+    return path.read_bytes()
+
+
+@lru_cache(maxsize=1024)
+def _parse(path: Path, source: bytes) -> ast.Module:
+    return ast.parse(source, filename=str(path))
 
 
 def _bindings(body: Sequence[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from espnet3.config.data_sources import data_sources, dataset_module
+from espnet3.config.target_sources import read_source
 from espnet3.errors import ConfigError
 
 LARGEST_FILE = 64 * 1024
@@ -105,7 +106,7 @@ def _text(path: Path) -> str | None:
         if path.suffix == ".py":
             raise ConfigError(f"{path} has {size} bytes; a recipe's Python file may have {LARGEST_FILE}. Split it.")
         return None
-    content = path.read_bytes()
+    content = read_source(path)
     try:
         return None if b"\0" in content else content.decode("utf-8")
     except UnicodeDecodeError as error:
