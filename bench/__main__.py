@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import audio, audio_index, cold, growth, imports, machine, onnx, stages
+from bench import audio, audio_index, cold, growth, imports, machine, onnx, plan, stages
 from bench.figure import Figure
 
 RECIPES = Path(__file__).parent.parent / "egs3"
@@ -37,6 +37,7 @@ def run_all(folder: Path) -> list[Figure]:
         figures += onnx.measure(recipe)
     figures += audio.measure(recipe / "data" / "train.jsonl", recipe / "conf" / "training.yaml")
     figures += audio_index.measure(folder / "index")
+    figures += plan.measure(RECIPES / "digits" / "asr", folder / "plan")
     figures += cold.measure()
     return figures + growth.measure(folder / "growth")
 

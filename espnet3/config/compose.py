@@ -79,7 +79,8 @@ def read_yaml(path: Path) -> DictConfig:
         raise ConfigError(_explain(error, path)) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"{path} is not UTF-8 text in YAML ({' '.join(str(error).split())}). Save it as UTF-8 without control characters."
+            f"{path} is not UTF-8 text in YAML ({' '.join(str(error).split())}). Save it as UTF-8, without control "
+            "characters."
         ) from None
     except RecursionError:
         raise ConfigError(
