@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 PLACES = ("data", "exp")
-_OF_ATTEMPTS = re.compile(r".*\.log|events\.out\.tfevents.*|timing\.json|\.lease")
+_OF_ATTEMPTS = re.compile(r".*\.log|events\.out\.tfevents.*|timing\.json|\.lease(\.\w+)?")
 
 
 def read_tree(folder: Path) -> dict[str, Any]:

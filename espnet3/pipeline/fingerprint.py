@@ -18,7 +18,8 @@ from typing import Any, Self
 from omegaconf import DictConfig
 
 from espnet3.config.slot_names import SLOTS
-from espnet3.pipeline.code import Code, Digests
+from espnet3.pipeline.code import Code
+from espnet3.pipeline.code_walk import Digests
 from espnet3.pipeline.contents import MODEL_CONFIG, content_of_tree
 from espnet3.pipeline.paths import expand, found_by
 from espnet3.pipeline.settings import (
