@@ -18,6 +18,7 @@ from espnet3.pipeline.spec import System
 from espnet3.pipeline.syntax import (
     NAME,
     is_import_time,
+    is_plain_assignment,
     names_imported,
     names_in_texts,
     names_used,
@@ -168,9 +169,12 @@ class Walk:
         self._seen.add((module.name, ""))
         statements = [node for node in module.body if is_import_time(node)]
         if statements:
-            self.digests[module.name] = _hash("".join(self._look_at(node, module).digest for node in statements))
+            self.digests[f"{module.name} (module level)"] = _hash(
+                "".join(self._look_at(node, module).digest for node in statements)
+            )
         for node in statements:
-            self._follow(module, node)
+            if not is_plain_assignment(node):
+                self._follow(module, node)
         for imported in [module.name.rpartition(".")[0], *_imported_modules(module)]:
             if imported and self._sources.owns(imported) and (other := self._sources.module(imported)):
                 self._import_time(other)

@@ -16,7 +16,8 @@ _ABSENT: Any = object()
 
 def differences(old: FingerprintInputs, new: FingerprintInputs) -> list[str]:
     """One line for each entry that differs, such as `optimizer.lr: 0.002 → 0.001`."""
-    return [*_settings(old, new), *_contents(old.contents, new.contents), *_code(old.code, new.code)]
+    lines = (*_settings(old, new), *_contents(old.contents, new.contents), *_code(old.code, new.code))
+    return list(dict.fromkeys(lines))  # a file that two settings name changes once
 
 
 def content_change(old: Content | FileInput, new: Content | FileInput) -> str:

@@ -51,15 +51,11 @@ def names_in_texts(node: ast.AST) -> list[str]:
 def is_import_time(node: ast.stmt) -> bool:
     """Whether a statement of a module's top level does something when the module is imported.
 
-    Definitions, imports and assignments to names count when they are used; a docstring, and what a type checker or
-    `python FILE` alone sees, never does.
+    Definitions and imports count when they are used; a docstring, and what a type checker or `python FILE` alone sees,
+    never does.
     """
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
         return False
-    if isinstance(node, ast.AnnAssign):
-        return not isinstance(node.target, ast.Name)
-    if isinstance(node, ast.Assign):
-        return not all(isinstance(target, ast.Name | ast.Tuple) for target in node.targets)
     if isinstance(node, ast.Expr):
         return not isinstance(node.value, ast.Constant)
     if isinstance(node, ast.If):
@@ -67,6 +63,12 @@ def is_import_time(node: ast.stmt) -> bool:
         tested |= {each.attr for each in ast.walk(node.test) if isinstance(each, ast.Attribute)}
         return not tested & {"TYPE_CHECKING", "__name__"}
     return True
+
+
+def is_plain_assignment(node: ast.stmt) -> bool:
+    """Whether a statement only gives values to names: what it uses matters to who uses these names."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return bool(targets) and all(isinstance(target, ast.Name | ast.Tuple) for target in targets)
 
 
 def _chain(node: ast.Attribute) -> str:

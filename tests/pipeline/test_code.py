@@ -70,7 +70,12 @@ def test_a_model_counts_with_all_that_it_uses(recipe: Path) -> None:
         pytest.param("src/layers.py", "= 1", "= 2", {"src.layers.Layer"}, id="a base's default"),
         pytest.param("src/text.py", "return x", "return x + 1", {"src.text.clean"}, id="a function of a module"),
         pytest.param("src/text.py", "def unused(x):\n    return x", "def unused(x):\n    pass", set(), id="unused"),
-        pytest.param("src/text.py", "", "print(clean(1))\n", {"src.text"}, id="what runs when it is imported"),
+        pytest.param(
+            "src/text.py", "", "print(clean(1))\n", {"src.text (module level)"}, id="what runs when it is imported"
+        ),
+        pytest.param(
+            "src/text.py", "", "LIMIT = unused(3)\n", {"src.text (module level)"}, id="a constant of a module"
+        ),
         pytest.param("src/text.py", "", "if __name__ == '__main__':\n    clean(2)\n", set(), id="what runs alone"),
         pytest.param("src/words.txt", "one", "two", {"src/words.txt"}, id="a file beside the code"),
         pytest.param("src/more.py", "", "x = 1\n", set(), id="a further module"),
