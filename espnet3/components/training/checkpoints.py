@@ -1,33 +1,36 @@
-"""Checkpoints of a training: written whole or not at all, read only where they are valid, the best of them kept
-and averaged.
+"""The checkpoint folder of a training: where it goes on, which epochs are the best, and the mean of their weights.
 
 `last.ckpt` is where a training goes on; `epoch<n>.ckpt` are the best by the config's criterion. Each holds
 everything that the loop needs. At the end, the mean of the best ones' weights becomes `averaged.safetensors`, which
-is what inference loads.
+is what inference loads. Reading and writing a single one is up to `checkpoint_file`.
 """
 
 import json
 import logging
 import math
-import pickle
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from espnet3.components.training.checkpoint_file import (
+    Payload,
+    load_chosen,
+    load_valid,
+    passing_fault,
+    write_checkpoint,
+)
+from espnet3.components.training.ranks import from_first, this_rank
 from espnet3.errors import DataError
-from espnet3.runtime.files import remove, replacing, write_bytes, write_text
-from espnet3.runtime.leases import check_lease
+from espnet3.runtime.files import remove, write_bytes, write_text
 
 log = logging.getLogger(__name__)
 
 LAST = "last.ckpt"
-VERSION = 3
-Payload = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,15 @@ class TopK:
 
     epoch: int
     score: float
+
+
+@dataclass(frozen=True)
+class Average:
+    """The mean of the best checkpoints."""
+
+    weights: dict[str, Tensor]
+    members: list[TopK]
+    """Those that could be read, best first."""
 
 
 class Checkpoints:
@@ -58,109 +70,105 @@ class Checkpoints:
 
     def best(self, scored: Sequence[TopK]) -> list[TopK]:
         """The best of `scored`, best first; of equal ones the later; what is not a number is the worst."""
-        return sorted(scored, key=self._rank)[: self.keep]
+        return sorted(scored, key=self._order)[: self.keep]
 
     def save_last(self, payload: Payload) -> None:
         """Replace `last.ckpt`."""
         write_checkpoint(self.folder / LAST, payload)
 
-    def save_epoch(self, payload: Payload, epoch: int, kept: Sequence[TopK]) -> None:
+    def save_epoch(self, payload: Payload, epoch: int, top_k: Sequence[TopK]) -> None:
         """Replace `last.ckpt`, keep a copy where `epoch` is one of the best, and drop the epochs that no longer are.
 
         In this order, so that a process killed at any point leaves a state from which the same files come about.
         """
-        if any(one.epoch == epoch for one in kept):
+        if any(one.epoch == epoch for one in top_k):
             write_checkpoint(self.path(epoch), payload)
         self.save_last(payload)
-        self.drop_others(kept)
+        self.drop_others(top_k)
 
-    def drop_others(self, kept: Sequence[TopK]) -> None:
-        """Remove the epochs that are not among `kept`; what was killed before it could is made up for at the end."""
-        wanted = {self.path(one.epoch) for one in kept}
+    def drop_others(self, top_k: Sequence[TopK]) -> None:
+        """Remove the epochs that are not among `top_k`; what was killed before it could is made up for at the end."""
+        wanted = {self.path(one.epoch) for one in top_k}
         for path in set(self.folder.glob("epoch*.ckpt")) - wanted:
             remove(path)
 
     def newest(self) -> Payload | None:
-        """The newest checkpoint that loads; those that do not are renamed to `*.damaged`, with a warning."""
-        epochs = sorted(self.folder.glob("epoch*.ckpt"), reverse=True)
-        for path in [self.folder / LAST, *epochs]:
-            if path.exists() and (payload := load_valid(path)) is not None:
-                log.info("Going on from %s.", path)
-                return payload
+        """The newest checkpoint that loads; those that do not are renamed to `*.damaged`, with a warning.
+
+        Rank 0 finds it, the other ranks load the same.
+
+        Raises:
+            TryAgain: the volume does not answer, or memory is short; no file was touched.
+        """
+        found = self._newest() if this_rank() == 0 else None
+        path = from_first(found[0] if found else None)
+        if path is None:
+            return None
+        log.info("Going on from %s.", path)
+        return found[1] if found else load_chosen(path)
+
+    def _newest(self) -> tuple[Path, Payload] | None:
+        names = self._names()
+        epochs = sorted((name for name in names if name.startswith("epoch") and name.endswith(".ckpt")), reverse=True)
+        for name in [LAST, *epochs]:
+            if name in names and (payload := load_valid(self.folder / name)) is not None:
+                return self.folder / name, payload
         return None
 
-    def _rank(self, kept: TopK) -> tuple[float, int]:
-        score = self.sign * kept.score
-        return math.inf if math.isnan(score) else score, -kept.epoch
+    def _names(self) -> list[str]:
+        """The files that there are; unlike `Path.glob` and `Path.exists`, this tells nothing from a volume's fault."""
+        try:
+            return os.listdir(self.folder)  # noqa: PTH208
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise passing_fault(self.folder, error) from error
 
-    def valid(self, kept: Sequence[TopK]) -> list[TopK]:
-        """Those of `kept` whose checkpoints load; damaged ones are renamed to `*.damaged`, with a warning.
+    def _order(self, one: TopK) -> tuple[float, int]:
+        score = self.sign * one.score
+        return math.inf if math.isnan(score) else score, -one.epoch
+
+    def average(self, top_k: Sequence[TopK]) -> Average:
+        """The mean of the best checkpoints that load, each read once; the others are renamed to `*.damaged`.
 
         Raises:
             DataError: there is none.
+            TryAgain: the volume does not answer, or memory is short; no file was touched.
         """
-        paths = {one: self.path(one.epoch) for one in kept}
-        valid = [one for one, path in paths.items() if path.exists() and load_valid(path) is not None]
-        if not valid:
+        mean, members = _MeanWeights(), []
+        for one in sorted(top_k, key=lambda one: one.epoch):
+            payload = load_valid(self.path(one.epoch))
+            if payload is not None:
+                mean.add(payload["ema"]["weights"] if payload["ema"] else payload["model"])
+                members.append(one)
+        if not members:
             raise DataError(f"None of the best checkpoints in {self.folder} can be read. Train again with --force.")
-        if len(valid) < len(kept):
-            log.warning("Only %d of the %d best checkpoints can be averaged.", len(valid), len(kept))
-        return valid
-
-    def average(self, kept: Sequence[TopK]) -> dict[str, Tensor]:
-        """Mean weights of the kept checkpoints."""
-        paths = [self.path(one.epoch) for one in sorted(kept, key=lambda one: one.epoch)]
-        return mean_weights(paths)
+        if len(members) < len(top_k):
+            log.warning("Only %d of the %d best checkpoints can be averaged.", len(members), len(top_k))
+        return Average(mean.result(), [one for one in top_k if one in members])
 
 
-def write_checkpoint(path: Path, payload: Payload) -> None:
-    """Replace `path` by a checkpoint.
+class _MeanWeights:
+    """The mean of the weights (or of their moving averages) of several checkpoints, summed in double."""
 
-    Raises:
-        OSError: the file cannot be written, as on a full disk.
-    """
-    with replacing(path) as beside:
-        try:
-            with beside.open("wb") as file:
-                torch.save({"version": VERSION, **payload}, file)
-        except RuntimeError as error:
-            # torch hides the reason behind an error of its own.
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
+    def __init__(self) -> None:
+        self.count = 0
+        self.sums: dict[str, Tensor] = {}
+        self.last: Mapping[str, Tensor] = {}
 
-
-def load_valid(path: Path) -> Payload | None:
-    """Load a checkpoint; set it aside and return None where it cannot be read."""
-    try:
-        payload = torch.load(path, map_location="cpu", weights_only=True)
-        if isinstance(payload, dict) and payload.get("version") == VERSION:
-            return payload
-        reason = "it is not a checkpoint of this version"
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-    check_lease(path)
-    path.replace(path.with_name(f"{path.name}.damaged"))
-    log.warning("%s cannot be read (%s) and was set aside as %s.damaged.", path, reason, path.name)
-    return None
-
-
-def mean_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
-    """Mean of the weights (or of their moving averages) of several checkpoints, summed in double.
-
-    Counters and other integers are those of the last one.
-    """
-    sums: dict[str, Tensor] = {}
-    weights: dict[str, Tensor] = {}
-    for path in paths:
-        payload = torch.load(path, map_location="cpu", weights_only=True)
-        weights = payload["ema"]["weights"] if payload["ema"] else payload["model"]
+    def add(self, weights: Mapping[str, Tensor]) -> None:
+        self.count += 1
+        self.last = weights
         for name, value in weights.items():
             if value.is_floating_point():
-                sums[name] = sums[name] + value.double() if name in sums else value.double()
-    return {
-        name: (sums[name] / len(paths)).to(value.dtype) if name in sums else value for name, value in weights.items()
-    }
+                self.sums[name] = self.sums[name] + value.double() if name in self.sums else value.double()
+
+    def result(self) -> dict[str, Tensor]:
+        """Counters and other integers are those of the last one."""
+        return {
+            name: (self.sums[name] / self.count).to(value.dtype) if name in self.sums else value
+            for name, value in self.last.items()
+        }
 
 
 def write_averaged(weights: Mapping[str, Tensor], path: Path, about: Mapping[str, Any]) -> None:

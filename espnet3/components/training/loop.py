@@ -20,7 +20,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from espnet3.components.training.checkpoints import Checkpoints, Payload, TopK
+from espnet3.components.training.checkpoint_file import Payload
+from espnet3.components.training.checkpoints import Checkpoints, TopK
 from espnet3.components.training.data_module import TrainingData
 from espnet3.components.training.ema import MovingAverage
 from espnet3.components.training.optimization import restore_exactly, restore_progress

@@ -222,15 +222,14 @@ def average_checkpoints(settings: TrainingConfig, fingerprint: str, parts: Parts
     """
     criterion, mode = settings.best_model_criterion
     parts.checkpoints.drop_others(state.top_k)
-    valid = parts.checkpoints.valid(state.top_k)
-    members = [{"epoch": one.epoch, "score": one.score} for one in valid]
+    average = parts.checkpoints.average(state.top_k)
+    members = [{"epoch": one.epoch, "score": one.score} for one in average.members]
     about = {"fingerprint": fingerprint, "criterion": criterion, "mode": mode, "members": members, "step": state.step}
     path = Path(settings.exp_dir) / AVERAGED
-    weights = parts.checkpoints.average(valid)
-    if not all(bool(value.isfinite().all()) for value in weights.values()):
+    if not all(bool(value.isfinite().all()) for value in average.weights.values()):
         raise ConfigError(
             "The training ended with weights that are not finite, which is not a model. Lower optimizer.lr, lengthen "
             "the warm-up, or set trainer.precision to 32-true, and start over with --force."
         )
-    write_averaged(weights, path, about)
-    log.info("%s is the mean of the epochs %s.", path, ", ".join(str(one.epoch) for one in valid))
+    write_averaged(average.weights, path, about)
+    log.info("%s is the mean of the epochs %s.", path, ", ".join(str(one.epoch) for one in average.members))

@@ -24,6 +24,21 @@ def test_two_processes_train_like_one(
     assert steps[0] == steps[1]
 
 
+def test_two_ranks_pass_over_the_same_damaged_checkpoints(
+    make_config: Callable[..., Config], start: Callable[[Config], Any], tmp_path: Path
+) -> None:
+    for exp in ("whole", "damaged"):
+        assert start(make_config(exp, num_device=2)).wait() == 0
+    (tmp_path / "damaged" / "averaged.json").unlink()
+    checkpoints = tmp_path / "damaged" / "checkpoints"
+    for path in (checkpoints / "last.ckpt", max(checkpoints.glob("epoch*"))):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert start(make_config("damaged", num_device=2)).wait() == 0
+    assert len(list(checkpoints.glob("*.damaged"))) == 2
+    for name in ("averaged.safetensors", "metrics.csv"):
+        assert (tmp_path / "damaged" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
 def test_an_error_of_one_process_is_the_trainings(
     make_config: Callable[..., Config], start: Callable[[Config], Any], tmp_path: Path, manifest_with_a_hole: str
 ) -> None:

@@ -1,0 +1,34 @@
+"""What the ranks of a training tell each other: collectives, in which every rank takes part at the same point.
+
+The checkpoints call these. Where there is no process group, the one process answers itself.
+Starting the processes is up to `distributed`, exchanging gradients up to Fabric.
+"""
+
+from typing import Any, TypeVar
+
+from torch import distributed as group
+
+T = TypeVar("T")
+
+
+def world_size() -> int:
+    """How many ranks there are."""
+    return group.get_world_size() if _is_group() else 1
+
+
+def this_rank() -> int:
+    """The number of this one, from 0."""
+    return group.get_rank() if _is_group() else 0
+
+
+def from_first(value: T) -> T:
+    """What rank 0 gives, on every rank; anything that can be pickled."""
+    values: list[Any] = [value]
+    if world_size() > 1:
+        group.broadcast_object_list(values, src=0)
+    given: T = values[0]
+    return given
+
+
+def _is_group() -> bool:
+    return group.is_available() and group.is_initialized()
