@@ -27,6 +27,7 @@ from espnet3.components.training.ema import MovingAverage
 from espnet3.components.training.optimization import restore_exactly, restore_progress
 from espnet3.components.training.outputs import output_of
 from espnet3.components.training.preemption import Preemption
+from espnet3.components.training.ranks import any_rank, gather, this_rank, total, world_size
 from espnet3.components.training.reports import Report, Row, summary
 from espnet3.components.training.state import TrainingState
 from espnet3.components.training.stopwatch import Stopwatch
@@ -146,15 +147,8 @@ class TrainingLoop:
         fabric = self.parts.fabric
         if fabric.world_size == 1:
             return 1.0
-        everyone = self._sum(weight.double())
+        everyone = total(weight.double())
         return (weight * fabric.world_size / everyone).to(torch.float32)
-
-    def _sum(self, values: Tensor) -> Tensor:
-        if self.parts.fabric.world_size == 1:
-            return values
-        summed = self.parts.fabric.all_reduce(values.clone(), reduce_op="sum")
-        assert isinstance(summed, Tensor)
-        return summed
 
     def _step(self) -> float:
         """Clip and apply the gradients, or drop them where they are not finite; returns their norm."""
@@ -201,12 +195,10 @@ class TrainingLoop:
 
     def any_rank(self, flag: bool) -> bool:
         """Whether any device wishes so: all have to do it together."""
-        if self.parts.fabric.world_size == 1:
-            return flag
-        return bool(self._sum(torch.tensor(float(flag), device=self.parts.fabric.device)) > 0)
+        return any_rank(flag, self.parts.fabric.device)
 
     def _log_step(self, norm: float) -> None:
-        row = {f"train/step_{name}": value for name, value in self.recent_means.result(self._sum).items()}
+        row = {f"train/step_{name}": value for name, value in self.recent_means.result().items()}
         self.recent_means.clear()
         self._add_row({**row, "grad_norm": norm, "lr": self._learning_rate()})
 
@@ -227,10 +219,10 @@ class TrainingLoop:
                 _, stats, weight = output_of(model, self.parts.fabric.to_device(batch))
                 means.add(stats, weight)
                 self._stop_if_asked()  # the checkpoint is one of before the validation, which is done again
-        return {f"valid/{name}": value for name, value in means.result(self._sum).items()}
+        return {f"valid/{name}": value for name, value in means.result().items()}
 
     def _end_epoch(self, valid: Row) -> None:
-        train = {f"train/{name}": value for name, value in self.epoch_means.result(self._sum).items()}
+        train = {f"train/{name}": value for name, value in self.epoch_means.result().items()}
         values = {**train, **valid, "lr": self._learning_rate()}
         self._add_row(values)
         self.state.epoch += 1
@@ -266,7 +258,8 @@ class TrainingLoop:
     def _save(self, epoch_end: bool = False) -> None:
         """Write the reports, then the checkpoint, from rank 0."""
         self._saved_at = time.monotonic()
-        means = self._means_of_ranks()
+        # Of each rank: added up now, the last bits would be others than at the end.
+        means = gather([self.epoch_means.state_dict(), self.recent_means.state_dict()])
         if self.parts.fabric.is_global_zero:
             self.parts.report.write()
             if epoch_end:
@@ -275,14 +268,6 @@ class TrainingLoop:
             else:
                 self.parts.checkpoints.save_last(self.payload(means))
         self.parts.fabric.barrier()
-
-    def _means_of_ranks(self) -> list[Any]:
-        """What each rank has summed up so far: added up now, the last bits would be others than at the end."""
-        own = [self.epoch_means.state_dict(), self.recent_means.state_dict()]
-        ranks: list[Any] = [own] * self.parts.fabric.world_size
-        if len(ranks) > 1:
-            torch.distributed.all_gather_object(ranks, own)
-        return ranks
 
     def payload(self, means: list[Any]) -> Payload:
         """Everything that a checkpoint holds: tensors and plain values, with the means of all ranks."""
@@ -308,12 +293,9 @@ class TrainingLoop:
         restore(parts.optimizer, parts.schedule, payload)
         parts.fabric.strategy.precision.load_state_dict(payload["precision"])
         self.state = TrainingState.from_state_dict(payload["state"])
-        ranks = payload["means"]
-        if parts.fabric.global_rank < len(ranks):
-            for means, saved in zip(
-                (self.epoch_means, self.recent_means), ranks[parts.fabric.global_rank], strict=True
-            ):
-                means.load_state_dict(saved, parts.fabric.device)
+        for rank in payload["means"][this_rank() :: world_size()]:  # those of further ranks, where there were more
+            for mean, saved in zip((self.epoch_means, self.recent_means), rank, strict=True):
+                mean.load_state_dict(saved, parts.fabric.device)
         self.state.finished = self.state.finished and self._is_finished()
         if parts.fabric.is_global_zero:
             parts.report.resume(self.state.rows)

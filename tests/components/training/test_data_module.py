@@ -1,4 +1,4 @@
-"""Padding and collating, means and reports, and the signal that asks a training to stop."""
+"""Padding and collating, reports, and the signal that asks a training to stop."""
 
 import os
 import signal
@@ -11,7 +11,6 @@ from espnet3.components.training.data_module import collate
 from espnet3.components.training.ema import MovingAverage
 from espnet3.components.training.preemption import preemption
 from espnet3.components.training.reports import Report, format_metrics, read_metrics
-from espnet3.components.training.weighted_mean import WeightedMean
 from espnet3.errors import DataError
 
 
@@ -31,16 +30,6 @@ def test_floats_are_padded_with_zeros_and_ids_with_minus_one() -> None:
 def test_an_error_takes_the_place_of_its_batch() -> None:
     error = DataError("a.wav is gone.")
     assert collate([("a", {"tokens": np.array([1])}), error]) is error
-
-
-def test_means_are_weighted_and_survive_a_checkpoint() -> None:
-    means, later = WeightedMean(), WeightedMean()
-    means.add({"loss": torch.tensor(1.0)}, torch.tensor(3))
-    later.load_state_dict(means.state_dict(), torch.device("cpu"))
-    later.add({"loss": torch.tensor(5.0)}, torch.tensor(1))
-    assert later.result(lambda sums: sums) == {"loss": 2.0}
-    later.clear()
-    assert later.result(lambda sums: sums) == {}
 
 
 def test_metrics_read_back_as_written(tmp_path: Path) -> None:

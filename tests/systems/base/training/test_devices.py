@@ -1,12 +1,18 @@
-"""Two devices: the same batches, the same gradients, one set of files; an error of one ends both."""
+"""Several devices: the same batches, gradients and scores as on one, one set of files; an error of one ends all."""
 
+import csv
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
+
+from tests.systems.base.training.test_interruption import wait_for_file
 
 Config = dict[str, Any]
 WITHOUT_CHANCE = {"augment": [], "feature_augment": [], "model__dropout": 0.0, "model__channel_dropout": 0.0}
@@ -22,6 +28,36 @@ def test_two_processes_train_like_one(
         torch.testing.assert_close(two[name], value, atol=1e-3, rtol=1e-3)
     steps = [json.loads((tmp_path / exp / "averaged.json").read_text())["step"] for exp in ("1", "2")]
     assert steps[0] == steps[1]
+
+
+def epochs(exp_dir: Path, start: str) -> list[dict[str, float]]:
+    """What was reported at the end of each epoch under names that begin so."""
+    with (exp_dir / "metrics.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["valid/loss"]]
+    return [{name: float(value) for name, value in row.items() if name.startswith(start)} for row in rows]
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 4), (4, 2)])
+def test_a_training_that_was_stopped_goes_on_with_more_or_fewer(
+    make_config: Callable[..., Config], start: Callable[[Config], Any], tmp_path: Path, before: int, after: int
+) -> None:
+    """Stopped in its first validation, when all of the epoch's training is summed up."""
+    changes = {
+        "model___target_": "tests.systems.base.training.slow_validation.SlowValidation",
+        "model__marks": str(tmp_path),
+        "dataloader__max_batch_size": 2,
+        "trainer__max_epochs": 1,
+    }
+    assert start(make_config("alone", num_device=before, **changes)).wait() == 0
+    for mark in tmp_path.glob("validating.*"):
+        mark.unlink()
+    job = start(make_config("exp", num_device=before, **changes))
+    wait_for_file(tmp_path, "validating.*")
+    os.kill(job.process.pid, signal.SIGTERM)
+    assert job.wait() == 75
+    assert start(make_config("exp", num_device=after, trainer__resume="continue", **changes)).wait() == 0
+    alone, again = (epochs(tmp_path / exp, "train/loss") for exp in ("alone", "exp"))
+    assert again == [pytest.approx(alone[0], rel=1e-9)]
 
 
 def test_two_ranks_pass_over_the_same_damaged_checkpoints(
