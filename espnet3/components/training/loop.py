@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.wrappers import _FabricModule
-from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from espnet3.components.training.accumulation import Accumulation
 from espnet3.components.training.checkpoint_file import Payload
 from espnet3.components.training.checkpoints import Checkpoints, TopK
 from espnet3.components.training.data_module import TrainingData
@@ -27,7 +27,7 @@ from espnet3.components.training.ema import MovingAverage
 from espnet3.components.training.optimization import restore_exactly, restore_progress
 from espnet3.components.training.outputs import output_of
 from espnet3.components.training.preemption import Preemption
-from espnet3.components.training.ranks import any_rank, gather, this_rank, total, world_size
+from espnet3.components.training.ranks import any_rank, gather, this_rank, world_size
 from espnet3.components.training.reports import Report, Row, summary
 from espnet3.components.training.state import TrainingState
 from espnet3.components.training.stopwatch import Stopwatch
@@ -83,6 +83,7 @@ class TrainingLoop:
         self.state = TrainingState()
         self.epoch_means = WeightedMean()
         self.recent_means = WeightedMean()
+        self.accumulation = Accumulation(parts.model.parameters())
         self._saved_at = time.monotonic()
         self._clock = Stopwatch()
 
@@ -128,7 +129,7 @@ class TrainingLoop:
         self._seed()
         with self.parts.fabric.no_backward_sync(self.parts.model, enabled=not steps):
             loss, stats, weight = output_of(self.parts.model, self.parts.fabric.to_device(batch))
-            self.parts.fabric.backward(loss * (self._share(weight) / size))
+            self.parts.fabric.backward(loss * self.accumulation.factor(weight))
         self.epoch_means.add(stats, weight)
         self.recent_means.add(stats, weight)
         self._clock.add(self.parts.train_data.seconds(self.state.epoch, self.state.batch))
@@ -141,14 +142,6 @@ class TrainingLoop:
         """Draw this batch's dropout from its place in the training, so that it can be taken again."""
         place = (self.settings.seed, self.state.epoch, self.state.batch, self.parts.fabric.global_rank)
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
-
-    def _share(self, weight: Tensor) -> Tensor | float:
-        """What this device's mean counts, so that the mean over devices is the mean over all their tokens."""
-        fabric = self.parts.fabric
-        if fabric.world_size == 1:
-            return 1.0
-        everyone = total(weight.double())
-        return (weight * fabric.world_size / everyone).to(torch.float32)
 
     def _step(self) -> float:
         """Clip and apply the gradients, or drop them where they are not finite; returns their norm."""
@@ -165,6 +158,7 @@ class TrainingLoop:
         if finite and parts.schedule is not None:
             parts.schedule.step()
         parts.optimizer.zero_grad()
+        self.accumulation.clear()
         self.state.step += 1
         self._count_skipped(finite)
         return float(norm)

@@ -56,6 +56,7 @@ class Trainer(Section):
     """A Lightning precision; `auto` is bf16-mixed on a GPU that has it, 16-mixed on an older one, 32-true on a CPU."""
     gradient_clip_val: float | None = 5.0
     accumulate_grad_batches: PositiveInt = 1
+    """Batches of one optimizer step, whose gradients are as those of one batch of all their utterances."""
     early_stopping_patience: PositiveInt | None = None
     """Stop after so many epochs without a better validation score."""
     keep_checkpoints: PositiveInt = 5

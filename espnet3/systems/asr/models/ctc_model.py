@@ -1,9 +1,10 @@
 """What the ASR models have in common: normalisation, a CTC output, its loss and its error rate.
 
 A model subclasses `CTCModel` and says how frames become hidden frames (`encode_layers`). The training stage calls
-the model with a batch; the decoders call `encode`, `ctc` and `ctc_log_probs`. Every loss is a mean over the tokens
+the model with a batch; the decoders call `encode`, `ctc` and `ctc_log_probs`. The CTC loss is a mean over the tokens
 of the batch, and the returned weight is their number, so that a mean over batches, devices or accumulated batches
-is a mean over tokens as well.
+is a mean over tokens as well. What is added to it (of attention, of auxiliary tokens) is a mean over units of its own;
+of these means, too, each batch counts by its tokens.
 """
 
 from collections.abc import Sequence

@@ -30,6 +30,50 @@ def test_two_processes_train_like_one(
     assert steps[0] == steps[1]
 
 
+ONE_STEP = {
+    "dataloader__batch_seconds": 1000,
+    "optimizer": {"_target_": "torch.optim.SGD", "lr": 0.1},
+    "scheduler": None,
+    "trainer__max_epochs": 1,
+    **WITHOUT_CHANCE,
+}
+"""All 24 utterances in one step: one batch where dataloader.max_batch_size is 24."""
+
+
+@pytest.mark.parametrize(
+    ("devices", "batch_size", "group", "clip"),
+    [
+        pytest.param(1, 5, 5, None, id="five batches"),
+        pytest.param(1, 1, 24, 0.01, id="batches of one utterance, clipped"),
+        pytest.param(1, 7, 100, 0.01, id="a group that is cut short, clipped"),
+        pytest.param(2, 24, 1, None, id="two ranks"),
+        pytest.param(2, 5, 5, 0.01, id="two ranks, five batches, clipped"),
+        pytest.param(4, 24, 1, 0.01, id="four ranks, clipped"),
+    ],
+)
+def test_a_step_is_the_same_however_its_utterances_are_spread(
+    make_config: Callable[..., Config],
+    start: Callable[[Config], Any],
+    tmp_path: Path,
+    devices: int,
+    batch_size: int,
+    group: int,
+    clip: float | None,
+) -> None:
+    settings = {**ONE_STEP, "trainer__gradient_clip_val": clip}
+    spread = {
+        "num_device": devices,
+        "dataloader__max_batch_size": batch_size,
+        "trainer__accumulate_grad_batches": group,
+    }
+    assert start(make_config("whole", dataloader__max_batch_size=24, **settings)).wait() == 0
+    assert start(make_config("spread", **settings, **spread)).wait() == 0
+    assert json.loads((tmp_path / "spread" / "averaged.json").read_text())["step"] == 1
+    whole, spread_out = (load_file(tmp_path / exp / "averaged.safetensors") for exp in ("whole", "spread"))
+    for name, value in whole.items():
+        torch.testing.assert_close(spread_out[name], value, atol=2e-6, rtol=2e-5)
+
+
 def epochs(exp_dir: Path, start: str) -> list[dict[str, float]]:
     """What was reported at the end of each epoch under names that begin so."""
     with (exp_dir / "metrics.csv").open(newline="") as file:
