@@ -36,7 +36,7 @@ def measure(manifest: Path, training_config: Path) -> list[Figure]:
             features(read_audio(utterance, corpus.root, check)[0])
 
     limits = Dataloader.model_validate(OmegaConf.to_container(OmegaConf.load(training_config))["dataloader"])  # type: ignore[call-overload, index]
-    batches = DurationBatches(corpus.durations, limits, seed=0).epoch(0)
+    batches = DurationBatches(corpus.durations, limits, seed=0).global_epoch(0)
     return [
         Figure("feature extraction", seconds / best(compute), "x real time", 2000),
         Figure("reading and feature extraction", seconds / best(read_and_compute), "x real time", 1000),

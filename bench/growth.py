@@ -53,7 +53,7 @@ def validate_and_draw(folder: Path) -> None:
     if problems:
         raise SystemExit("\n".join(map(str, problems[:10])))
     dataset = ManifestDataset(str(folder / "train.jsonl"))
-    batch = DurationBatches(dataset.durations, Dataloader(), seed=0).epoch(0)[0]
+    batch = DurationBatches(dataset.durations, Dataloader(), seed=0).global_epoch(0)[0]
     for index in batch:
         dataset[index]
 

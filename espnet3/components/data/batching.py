@@ -5,9 +5,9 @@ the utterances is up to others: only durations and indices are known here.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,14 @@ from espnet3.errors import DataError
 log = logging.getLogger(__name__)
 
 Batch = list[int]
+
+
+class Share(NamedTuple):
+    """What one rank works on of a batch, while the others work on theirs."""
+
+    indices: Batch
+    """Never empty: where nothing is left for this rank, it works on what another rank counts."""
+    counted: bool
 
 
 class Limits(Protocol):
@@ -41,12 +49,12 @@ class Limits(Protocol):
 
 @dataclass(eq=False)
 class DurationBatches:
-    """Batches of one rank, as lists of indices; iterate over them, or ask for any `epoch`.
+    """The batches of an `epoch`, and what one rank works on of them.
 
     An epoch depends on `seed` and its number alone. Its batches are cut from the utterances in order of their buckets
-    and jittered durations, and then shuffled. Each is dealt to the ranks, which thus have equally many, whose sizes
-    differ by one at most. Where a batch has fewer utterances than there are ranks, the rest get one of them a second
-    time; else each utterance comes once. An utterance longer than `batch_seconds` is a batch of its own.
+    and jittered durations, and then shuffled. All ranks have equally many shares: one of each batch, whose sizes differ
+    by one at most; or, where batches are not to be split, whole ones in turn. Each utterance is counted once, on one
+    rank. An utterance longer than `batch_seconds` is a batch of its own.
 
     Raises:
         DataError: there is no utterance, or a duration is not a positive number.
@@ -60,7 +68,8 @@ class DurationBatches:
     world: int = 1
     shuffle: bool = True
     """Whether epochs differ; otherwise there is no jitter, and the shortest come first."""
-    _current: int = field(default=0, init=False)
+    split: bool = True
+    """Whether each batch is dealt to all ranks; otherwise each works on whole ones."""
 
     def __post_init__(self) -> None:
         assert 0 <= self.rank < self.world
@@ -81,9 +90,14 @@ class DurationBatches:
                 *(long, len(self.durations), self.limits.batch_seconds, self.durations.max()),
             )
 
-    def epoch(self, number: int) -> list[Batch]:
-        """The batches of this rank in epoch `number`."""
-        return [self._deal(batch) for batch in self.global_epoch(number)]
+    def epoch(self, number: int) -> list[Share]:
+        """This rank's shares in epoch `number`."""
+        batches = self.global_epoch(number)
+        if self.split:
+            return [self._deal(batch) for batch in batches]
+        own = [Share(batch, counted=True) for batch in batches[self.rank :: self.world]]
+        rounds = -(-len(batches) // self.world)
+        return own + [Share(batches[0], counted=False)] * (rounds - len(own))
 
     def global_epoch(self, number: int) -> list[Batch]:
         """The batches of all ranks together in epoch `number`; the longest utterance of each comes first."""
@@ -97,17 +111,6 @@ class DurationBatches:
         indices: Batch = order.tolist()
         return [indices[start:end] for start, end in zip(starts[numbers], ends[numbers], strict=True)]
 
-    def set_epoch(self, number: int) -> None:
-        """Choose the epoch that iterating and `len` mean."""
-        self._current = number
-
-    def __iter__(self) -> Iterator[Batch]:
-        return iter(self.epoch(self._current))
-
-    def __len__(self) -> int:
-        """Batches in the chosen epoch; with jitter, epochs may differ by a few."""
-        return len(self.global_epoch(self._current))
-
     def _order(self, rng: np.random.Generator) -> NDArray[np.intp]:
         """All utterances, by bucket and jittered duration."""
         if not self.shuffle:
@@ -119,9 +122,10 @@ class DurationBatches:
         factors = 1 + self.limits.jitter * rng.uniform(-1, 1, len(seconds))
         return np.lexsort((self.durations * factors, buckets))
 
-    def _deal(self, batch: Batch) -> Batch:
-        """This rank's share of `batch`."""
-        return batch[self.rank :: self.world] or [batch[self.rank % len(batch)]]
+    def _deal(self, batch: Batch) -> Share:
+        """This rank's share of `batch`; where there is none, the shortest utterance of it stands in."""
+        indices = batch[self.rank :: self.world]
+        return Share(indices, counted=True) if indices else Share(batch[-1:], counted=False)
 
 
 def padding(batches: Sequence[Batch], durations: NDArray[np.float64]) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from espnet3.components.data.batching import DurationBatches
+from espnet3.components.data.batching import DurationBatches, Share
 from espnet3.components.data.padding import pad
 from espnet3.errors import Espnet3Error
 from espnet3.runtime.processes import end_with_parent
@@ -25,6 +25,8 @@ Preprocessor = Callable[[Mapping[str, Any], np.random.Generator | None], Arrays]
 Position = tuple[int, int]
 """Epoch and index of an utterance."""
 
+STAND_IN = "stand_in"
+"""Key of a batch that this rank works on only because all ranks have to: it counts nothing."""
 
 class Samples(Protocol):
     """What a dataset offers."""
@@ -81,18 +83,18 @@ class EpochBatches(Sampler[list[Position]]):
         self.first = 0
         self.nothing = False
         """Whether to yield no batch at all."""
-        self._plan: list[list[int]] = []
+        self._plan: list[Share] = []
         self._planned = -1
 
-    def plan(self, epoch: int) -> list[list[int]]:
-        """All batches of an epoch, each a list of indices."""
+    def plan(self, epoch: int) -> list[Share]:
+        """This rank's share of each batch of an epoch."""
         if self._planned != epoch:
             self._plan, self._planned = self.batches.epoch(epoch), epoch
         return self._plan
 
     def __iter__(self) -> Iterator[list[Position]]:
-        for batch in [] if self.nothing else self.plan(self.epoch)[self.first :]:
-            yield [(self.epoch, index) for index in batch]
+        for share in [] if self.nothing else self.plan(self.epoch)[self.first :]:
+            yield [(self.epoch, index) for index in share.indices]
 
 
 class TrainingData:
@@ -138,17 +140,19 @@ class TrainingData:
             Espnet3Error: what went wrong with an utterance.
         """
         self.order.epoch, self.order.first = epoch, first
-        for batch in self.loader:
+        for batch, share in zip(self.loader, self.order.plan(epoch)[first:], strict=True):
             if isinstance(batch, Espnet3Error):
                 raise batch
-            yield {
+            arrays = {
                 name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
                 for name, value in batch.items()
             }
+            yield arrays if share.counted else {**arrays, STAND_IN: True}
 
     def seconds(self, epoch: int, batch: int) -> float:
-        """Seconds of audio in a batch."""
-        return float(self.durations[self.order.plan(epoch)[batch]].sum())
+        """Seconds of audio in a batch, as far as this rank counts it."""
+        share = self.order.plan(epoch)[batch]
+        return float(self.durations[share.indices].sum()) if share.counted else 0.0
 
     def close(self) -> None:
         """End the worker processes; they would otherwise wait for more work and, ignoring SIGTERM, hold up the exit."""

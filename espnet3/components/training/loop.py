@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from espnet3.components.training.accumulation import Accumulation
 from espnet3.components.training.checkpoint_file import Payload
 from espnet3.components.training.checkpoints import Checkpoints, TopK
-from espnet3.components.training.data_module import TrainingData
+from espnet3.components.training.data_module import STAND_IN, TrainingData
 from espnet3.components.training.ema import MovingAverage
 from espnet3.components.training.optimization import restore_exactly, restore_progress
 from espnet3.components.training.outputs import output_of
@@ -31,6 +31,7 @@ from espnet3.components.training.ranks import any_rank, gather, this_rank, world
 from espnet3.components.training.reports import Report, Row, summary
 from espnet3.components.training.state import TrainingState
 from espnet3.components.training.stopwatch import Stopwatch
+from espnet3.components.training.validation import validate
 from espnet3.components.training.weighted_mean import WeightedMean
 from espnet3.errors import ConfigError, TryAgain
 from espnet3.runtime.progress import track
@@ -127,11 +128,14 @@ class TrainingLoop:
         size = min(group, total - start)
         steps = self.state.batch + 1 == start + size
         self._seed()
+        counted = STAND_IN not in batch
         with self.parts.fabric.no_backward_sync(self.parts.model, enabled=not steps):
             loss, stats, weight = output_of(self.parts.model, self.parts.fabric.to_device(batch))
-            self.parts.fabric.backward(loss * self.accumulation.factor(weight))
-        self.epoch_means.add(stats, weight)
-        self.recent_means.add(stats, weight)
+            factor = self.accumulation.factor(weight if counted else torch.zeros_like(weight))
+            self.parts.fabric.backward(loss * factor)
+        if counted:
+            self.epoch_means.add(stats, weight)
+            self.recent_means.add(stats, weight)
         self._clock.add(self.parts.train_data.seconds(self.state.epoch, self.state.batch))
         self.state.batch += 1
         if steps:
@@ -205,15 +209,11 @@ class TrainingLoop:
         return float(self.parts.optimizer.param_groups[0]["lr"])
 
     def _validate(self) -> Row:
-        means = WeightedMean()
-        model = self.parts.ema.model if self.parts.ema else self.parts.model
-        model.eval()
-        with torch.no_grad():
-            for batch in self.parts.valid_data.epoch(0):
-                _, stats, weight = output_of(model, self.parts.fabric.to_device(batch))
-                means.add(stats, weight)
-                self._stop_if_asked()  # the checkpoint is one of before the validation, which is done again
-        return {f"valid/{name}": value for name, value in means.result().items()}
+        parts = self.parts
+        model = parts.ema.model if parts.ema else parts.model
+        # A checkpoint within it is one of before the validation, which is done again.
+        scores = validate(parts.fabric, model, parts.valid_data.epoch(0), self._stop_if_asked)
+        return {f"valid/{name}": value for name, value in scores.items()}
 
     def _end_epoch(self, valid: Row) -> None:
         train = {f"train/{name}": value for name, value in self.epoch_means.result().items()}

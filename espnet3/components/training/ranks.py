@@ -4,6 +4,7 @@ The loop, the checkpoints and the means call these. Where there is no process gr
 Starting the processes is up to `distributed`, exchanging gradients up to Fabric.
 """
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import torch
@@ -52,6 +53,13 @@ def from_first(value: T) -> T:
         group.broadcast_object_list(values, src=0)
     given: T = values[0]
     return given
+
+
+def copy_from_first(tensors: Iterable[Tensor]) -> None:
+    """Overwrite tensors, of the same shapes on each rank, with those of rank 0."""
+    if world_size() > 1:
+        for tensor in tensors:
+            group.broadcast(tensor, src=0)
 
 
 def _is_group() -> bool:

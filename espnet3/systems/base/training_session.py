@@ -158,7 +158,13 @@ def make_data(settings: TrainingConfig, split: str, preprocessor: ModelPreproces
     references = settings.dataset.train if training else settings.dataset.valid
     samples = load_datasets(references, Path(settings.recipe_dir), f"training_config.dataset.{split}")
     batches = DurationBatches(
-        samples.durations, settings.dataloader, settings.seed, fabric.global_rank, fabric.world_size, shuffle=training
+        samples.durations,
+        settings.dataloader,
+        settings.seed,
+        fabric.global_rank,
+        fabric.world_size,
+        shuffle=training,
+        split=training,
     )
     loader = LoaderSettings(
         seed=settings.seed,

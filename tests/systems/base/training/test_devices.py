@@ -48,7 +48,9 @@ ONE_STEP = {
         pytest.param(1, 7, 100, 0.01, id="a group that is cut short, clipped"),
         pytest.param(2, 24, 1, None, id="two ranks"),
         pytest.param(2, 5, 5, 0.01, id="two ranks, five batches, clipped"),
+        pytest.param(2, 1, 24, None, id="two ranks, batches of one utterance"),
         pytest.param(4, 24, 1, 0.01, id="four ranks, clipped"),
+        pytest.param(4, 3, 8, None, id="four ranks, batches of three utterances"),
     ],
 )
 def test_a_step_is_the_same_however_its_utterances_are_spread(
@@ -81,6 +83,44 @@ def epochs(exp_dir: Path, start: str) -> list[dict[str, float]]:
     return [{name: float(value) for name, value in row.items() if name.startswith(start)} for row in rows]
 
 
+JOINT = {
+    "model": {
+        "_target_": "espnet3.systems.asr.models.joint.ConformerJoint",
+        "size": 16,
+        "num_layers": 1,
+        "num_heads": 2,
+        "channels": [4, 4, 4],
+        "decoder_layers": 1,
+        "decoder_heads": 2,
+        "decoder_feedforward": 16,
+        "normalize": "utterance",
+    }
+}
+"""Its scores have other units than tokens, too: utterances, and tokens with their ends."""
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("model", [{}, JOINT, {"trainer__ema_decay": 0.9}], ids=["ctc", "joint", "moving average"])
+def test_the_same_weights_have_the_same_scores_on_one_two_and_four(
+    make_config: Callable[..., Config],
+    start: Callable[[Config], Any],
+    tmp_path: Path,
+    model: Config,
+    batch_size: int,
+) -> None:
+    unchanged = {"optimizer__lr": 0.0, "trainer__max_epochs": 1, "dataloader__max_batch_size": batch_size, **model}
+    for devices in (1, 2, 4):
+        assert start(make_config(str(devices), num_device=devices, **unchanged)).wait() == 0
+    one, *others = (epochs(tmp_path / str(devices), "valid/") for devices in (1, 2, 4))
+    for other in others:
+        assert other == [pytest.approx(one[0], rel=1e-6)]
+        for name in COUNTS & one[0].keys():
+            assert other[0][name] == one[0][name]
+
+
+COUNTS = {"valid/ter", "valid/too_short", "valid/acc"}
+
+
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 4), (4, 2)])
 def test_a_training_that_was_stopped_goes_on_with_more_or_fewer(
     make_config: Callable[..., Config], start: Callable[[Config], Any], tmp_path: Path, before: int, after: int
@@ -102,6 +142,7 @@ def test_a_training_that_was_stopped_goes_on_with_more_or_fewer(
     assert start(make_config("exp", num_device=after, trainer__resume="continue", **changes)).wait() == 0
     alone, again = (epochs(tmp_path / exp, "train/loss") for exp in ("alone", "exp"))
     assert again == [pytest.approx(alone[0], rel=1e-9)]
+    assert epochs(tmp_path / "exp", "valid/") == [pytest.approx(epochs(tmp_path / "alone", "valid/")[0], rel=1e-6)]
 
 
 def test_two_ranks_pass_over_the_same_damaged_checkpoints(
