@@ -4,6 +4,7 @@
     ├─ ConfigError   78   the config is wrong: a person must change it
     ├─ DataError     66   the data is wrong: a person must change it
     └─ TryAgain      75   a passing fault, or stopped where it can go on
+       ├─ Stopped          it was asked to stop, by SIGTERM or Ctrl-C
        └─ LostLease        another run took over the output directory
 
 Every layer raises these; a recipe's run.py and the container entrypoint turn them into exit codes, a workflow into its
@@ -36,6 +37,10 @@ class TryAgain(Espnet3Error):
     """The run stopped where it can go on: preempted, or a passing fault."""
 
     exit_code = 75
+
+
+class Stopped(TryAgain):
+    """The run was asked to stop and did, where it can go on."""
 
 
 class LostLease(TryAgain):

@@ -47,7 +47,7 @@ def end_with(stage: str, work: Work) -> NoReturn:
     """Do `work` and exit with the code of what came of it, which is reported, too."""
     os.umask(0o002)
     outcome = Outcome(stage)
-    _process.on_stop(lambda: _tell_that_it_stopped(outcome))
+    _process.on_stop(lambda number: _tell_that_it_stopped(outcome, number))
     try:
         _environment.enter_working_directory()
         work(outcome)
@@ -134,9 +134,9 @@ def _merge_earlier(run_: Run, stage: str) -> None:
                 run_decision(run_.system, decision, Shard(1))
 
 
-def _tell_that_it_stopped(outcome: Outcome) -> None:
-    outcome.status, outcome.exit_code = "stopped", _process.STOPPED
-    outcome.message = f"{outcome.stage} was asked to stop (SIGTERM) and stopped; run again, it goes on from here\n"
+def _tell_that_it_stopped(outcome: Outcome, by: str) -> None:
+    outcome.status, outcome.exit_code = "stopped", TryAgain.exit_code
+    outcome.message = f"{outcome.stage} was asked to stop ({by}) and stopped; run again, it goes on from here\n"
     os.write(2, outcome.message.encode())
     outcome.report()
 

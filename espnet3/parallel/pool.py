@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from espnet3.errors import Espnet3Error, TryAgain
 from espnet3.runtime.leases import Leases, adopt, held_leases
-from espnet3.runtime.processes import end_with_parent, ignore_requests_to_stop
+from espnet3.runtime.processes import end_with_parent, ignore_requests_to_stop, interrupts_held_back
 
 Report = Callable[[Any], None]
 """Hands a picklable sign of progress to the parent."""
@@ -84,7 +84,8 @@ def _start(task: Task) -> _Worker:
     pipe, far_end = context.Pipe()
     setting = _Setting(task, logging.getLogger().getEffectiveLevel(), held_leases())
     process = context.Process(target=_work, args=(setting, far_end), daemon=True)
-    process.start()
+    with interrupts_held_back():
+        process.start()
     far_end.close()
     return _Worker(process, pipe)
 

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from espnet3.config.findings import nearest
 from espnet3.config.slot_names import SLOTS
-from espnet3.errors import ConfigError, Espnet3Error
+from espnet3.errors import ConfigError, Espnet3Error, Stopped
 from espnet3.pipeline.code import Code
 from espnet3.pipeline.done import recording
 from espnet3.pipeline.fingerprint import current_run, running
@@ -135,6 +135,9 @@ def _run_stage(system: System, stage: str, directory: Path) -> None:
         try:
             fn = getattr(system, stage)
             fn()
+        except (Stopped, KeyboardInterrupt) as error:
+            log.warning("STOPPED %s after %.1f s: %s", stage, time.monotonic() - start, str(error) or "interrupted")
+            raise
         except Espnet3Error as error:
             log.error("FAILED %s after %.1f s: %s: %s", stage, time.monotonic() - start, type(error).__name__, error)
             raise

@@ -13,13 +13,15 @@ from types import TracebackType
 from typing import Any
 
 from espnet3.config.slot_names import SLOTS
+from espnet3.errors import Stopped
 from espnet3.pipeline.plan import plan_run, show_plan
 from espnet3.pipeline.prune import choose_backups, find_backups, remove_backup
 from espnet3.pipeline.run import run_plan
 from espnet3.recipe.prepare import Run, config_file, in_order, prepare
 from espnet3.recipe.recipe import Recipe, activated, recipe_name
 from espnet3.recipe.summary import show_summary
-from espnet3.runtime.failures import failure_of
+from espnet3.runtime.failures import failure_of, stop_at_once
+from espnet3.runtime.processes import ignore_requests_to_stop, requests_to_stop
 
 
 class Args(argparse.Namespace):
@@ -63,12 +65,14 @@ def main(args: Args, system_cls: type[Any]) -> None:
     """
     sys.excepthook = _redacting_excepthook
     try:
-        with contextlib.chdir(args.recipe_dir), activated(args.recipe_dir):
+        with requests_to_stop(stop_at_once()), contextlib.chdir(args.recipe_dir), activated(args.recipe_dir):
             _main(args, system_cls)
     except (Exception, KeyboardInterrupt) as error:
         failure = failure_of(error)
         if not failure.foreseen:
             raise
+        if isinstance(error, Stopped):
+            ignore_requests_to_stop()  # Python's own shutdown would die of a second one
         sys.stderr.write(failure.text)
         raise SystemExit(failure.exit_code) from None
 

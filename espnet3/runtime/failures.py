@@ -10,10 +10,10 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from espnet3.errors import ConfigError, Espnet3Error, TryAgain
+from espnet3.errors import ConfigError, Espnet3Error, Stopped, TryAgain
+from espnet3.runtime.processes import StopAtOnce
 from espnet3.runtime.redaction import environment_secrets, redact
 
-INTERRUPTED = 130
 UNFORESEEN = 1
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO)
@@ -32,10 +32,12 @@ class Failure:
 
 def failure_of(error: BaseException) -> Failure:
     """What to say about `error`, and the code to exit with."""
+    if isinstance(error, Stopped):
+        return Failure(error.exit_code, _redacted(f"{error}\n"))
     if isinstance(error, Espnet3Error):
         return Failure(error.exit_code, _redacted(f"error: {error}\n"))
     if isinstance(error, KeyboardInterrupt):
-        return Failure(INTERRUPTED, "interrupted; the same command goes on from here\n")
+        return Failure(Stopped.exit_code, "interrupted; the same command goes on from here\n")
     if isinstance(error, OSError) and (cure := _cure_of(error)):
         return Failure(cure[0], _redacted(f"error: {error}; {cure[1]}, then run the same command again\n"))
     return Failure(UNFORESEEN, _redacted("".join(traceback.format_exception(error))), foreseen=False)
@@ -46,6 +48,17 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def stop_at_once() -> StopAtOnce:
+    """The signal handler that ends a run as a `KeyboardInterrupt` would, had it come through."""
+    return StopAtOnce([lambda _: _write(failure_of(KeyboardInterrupt()).text)])
+
+
+def _write(text: str) -> None:
+    """To stderr, past buffers that the signal may have come into; on a terminal, below what stands there."""
+    show_cursor = "\x1b[?25h"  # which a progress bar hides
+    os.write(2, f"{show_cursor}\n{text}".encode() if os.isatty(2) else text.encode())
 
 
 def _cure_of(error: OSError) -> tuple[int, str] | None:

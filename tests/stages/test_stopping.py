@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from espnet3.errors import TryAgain
-from stages import _process
+from espnet3.runtime.processes import STOPPED, parents_of_all
 from tests.chaos.volume import Undisturbed
 from tests.egs3.digits_run import STAGES
 from tests.stages.conftest import Place
@@ -78,21 +78,23 @@ def alive(pid: int) -> bool:
 
 
 def test_the_code_is_that_of_another_try() -> None:
-    assert TryAgain.exit_code == _process.STOPPED
+    assert TryAgain.exit_code == STOPPED
 
 
-def test_it_stops_at_once_with_its_children_and_says_so(place: Place) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_at_once_with_its_children_and_says_so(place: Place, number: signal.Signals) -> None:
     with_export(place, SLEEPS)
     process = place.start("stages", "export", ESPNET3_OUTCOME_FILE="outcome.json", ESPNET3_TERMINATION_LOG="message")
     wait_for(place.folder / "child")
     child = int((place.folder / "child").read_text())
     time.sleep(0.5)
-    children = [pid for pid, parent in _process._parents().items() if parent == child]
+    children = [pid for pid, parent in parents_of_all().items() if parent == child]
     assert len(children) == 1
-    process.terminate()
+    process.send_signal(number)
     _, err = process.communicate(timeout=10)
     assert process.returncode == 75
-    assert err.endswith("export was asked to stop (SIGTERM) and stopped; run again, it goes on from here\n")
+    assert err.endswith(f"export was asked to stop ({number.name}) and stopped; run again, it goes on from here\n")
+    assert "Traceback" not in err
     outcome = json.loads((place.folder / "outcome.json").read_text())
     assert (outcome["status"], outcome["exit_code"]) == ("stopped", 75)
     assert "asked to stop" in (place.folder / "message").read_text()
@@ -107,9 +109,10 @@ def test_asked_at_any_moment_it_exits_with_75_or_is_done(place: Place, seed: int
     assert process.stdout
     assert process.stdout.readline() == "begun\n"
     time.sleep(random.Random(seed).uniform(0.0, 0.6))
-    process.terminate()
-    process.communicate(timeout=10)
+    process.send_signal(signal.SIGINT if seed % 2 else signal.SIGTERM)
+    _, err = process.communicate(timeout=10)
     assert process.returncode in (75, 0)
+    assert "Traceback" not in err
     assert place.run("create_dataset").code == 0
     assert "already done" in place.run("create_dataset").out
 
@@ -126,9 +129,12 @@ runpy.run_module("stages.create_dataset", run_name="__main__", alter_sys=True)
 
 
 def test_importing_the_package_leaves_signals_alone() -> None:
-    code = "import signal, stages, stages.train; print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)"
+    code = (
+        "import signal, stages, stages.train; print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "
+        "signal.getsignal(signal.SIGINT) == signal.default_int_handler)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "True\n"
+    assert done.stdout == "True True\n"
 
 
 def in_own_pids() -> bool:
@@ -165,7 +171,7 @@ def test_as_pid_1_it_hands_on_the_signal(place: Place) -> None:
     with_export(place, SLEEPS)
     process = place.start("stages", "export", before=("unshare", *OWN_PIDS))
     wait_for(place.folder / "child")
-    (first,) = [pid for pid, parent in _process._parents().items() if parent == process.pid]
+    (first,) = [pid for pid, parent in parents_of_all().items() if parent == process.pid]
     os.kill(first, signal.SIGTERM)
     _, err = process.communicate(timeout=10)
     assert process.returncode == 75

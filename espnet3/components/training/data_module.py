@@ -5,7 +5,6 @@ augmentation is drawn from (seed, epoch, utterance id), so a training that was i
 one that was not. Which utterances form a batch is decided by `espnet3.components.data.batching`.
 """
 
-import signal
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from espnet3.components.data.batching import DurationBatches, Share
 from espnet3.components.data.padding import pad
 from espnet3.errors import Espnet3Error
-from espnet3.runtime.processes import end_with_parent
+from espnet3.runtime.processes import end_with_parent, ignore_requests_to_stop
 
 Arrays = dict[str, np.ndarray]
 Preprocessor = Callable[[Mapping[str, Any], np.random.Generator | None], Arrays]
@@ -27,6 +26,7 @@ Position = tuple[int, int]
 
 STAND_IN = "stand_in"
 """Key of a batch that this rank works on only because all ranks have to: it counts nothing."""
+
 
 class Samples(Protocol):
     """What a dataset offers."""
@@ -163,8 +163,8 @@ class TrainingData:
 
 
 def start_worker(_: int) -> None:
-    """Ignore the SIGTERM that reaches the whole process group, but end together with the training process."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    """Ignore requests to stop, which reach the whole process group, but end together with the training process."""
+    ignore_requests_to_stop()
     # Otherwise a worker whose parent was killed waits forever for someone to read its last batch.
     end_with_parent()
     torch.set_num_threads(1)

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
@@ -16,8 +16,8 @@ from torch.multiprocessing import get_context
 from torch.multiprocessing.spawn import ProcessException, ProcessRaisedException, start_processes
 
 from espnet3 import errors
-from espnet3.errors import Espnet3Error, TryAgain
-from espnet3.runtime.processes import end_with_parent
+from espnet3.errors import Espnet3Error, Stopped, TryAgain
+from espnet3.runtime.processes import end_with_parent, requests_to_stop
 
 log = logging.getLogger(__name__)
 
@@ -25,60 +25,66 @@ Work = Callable[[], None]
 
 
 class _Group:
-    """Hands requests to stop to the processes; one that comes while they are being started is not lost."""
+    """Hands requests to stop to the processes; one that comes while they are being started is not lost.
+
+    They see SIGTERM alone: a terminal's Ctrl-C reaches them as well as this process, at any moment of their start.
+    """
 
     def __init__(self, count: int) -> None:
         self.count = count
         self.port = free_port()
         self.failures = get_context("fork").SimpleQueue()
         self.processes: list[Any] = []
-        self.asked = False
-        self.before: Any = signal.SIG_DFL
-        """The handler until now."""
+        self.asked: int | None = None
+        """The signal that asked to stop."""
+        self.before: Mapping[int, Any] = {}
+        """The handlers until now."""
 
     def ask(self, number: int, _: FrameType | None) -> None:
         """The signal handler."""
-        self.asked = True
-        self.forward(number)
+        self.asked = number
+        self.forward()
 
-    def forward(self, number: int) -> None:
+    def forward(self) -> None:
         for process in self.processes:
             if process.pid and process.is_alive():
-                os.kill(process.pid, number)
+                os.kill(process.pid, signal.SIGTERM)
 
 
 def run_ranks(work: Work, count: int) -> None:
-    """Run `work` in `count` processes that form a group.
+    """Run `work` in `count` processes that form a group; a request to stop that comes too late for it comes after.
 
     Raises:
         Espnet3Error: the first that one of them raised.
-        TryAgain: one of them was killed, or asked to stop before it had anything to save.
+        TryAgain: one of them was killed.
+        Stopped: they were asked to stop where there was nothing to save.
         ProcessException: an unforeseen error of one, with its traceback.
     """
     group = _Group(count)
-    group.before = signal.signal(signal.SIGTERM, group.ask)
-    try:
-        context: Any = start_processes(  # type: ignore[no-untyped-call]
-            _rank, (work, group), count, join=False, start_method="fork"
-        )
-        group.processes = context.processes
-        if group.asked:
-            group.forward(signal.SIGTERM)
-        while not context.join(grace_period=10):
-            pass
-    except ProcessException as error:
-        found = _first(group.failures) or _without_a_word(error, group)
-        if found is error:
-            raise
-        raise found from error
-    finally:
-        signal.signal(signal.SIGTERM, group.before)
+    with requests_to_stop(group.ask) as group.before:
+        try:
+            _join(start_processes(_rank, (work, group), count, join=False, start_method="fork"), group)  # type: ignore[no-untyped-call]
+        except ProcessException as error:
+            found = _first(group.failures) or _meaning_of(error, group)
+            if found is error:
+                raise
+            raise found from error
+    if group.asked is not None:
+        signal.raise_signal(group.asked)
 
 
-def _without_a_word(error: ProcessException, group: _Group) -> Exception:
+def _join(context: Any, group: _Group) -> None:
+    group.processes = context.processes
+    if group.asked is not None:
+        group.forward()
+    while not context.join(grace_period=10):
+        pass
+
+
+def _meaning_of(error: ProcessException, group: _Group) -> Exception:
     """What it means that a process ended and left no message: that it was stopped or killed, or an error as it is."""
-    if group.asked:
-        return TryAgain("Asked to stop before the training had begun; run the stage again.")
+    if group.asked is not None:
+        return Stopped("Asked to stop where there was nothing to save; run the stage again.")
     if any(process.exitcode == -signal.SIGKILL for process in group.processes):
         return TryAgain(
             f"A training process was killed ({error}); most often memory ran out. Run the stage again: it goes on from "
@@ -99,8 +105,9 @@ def free_port() -> int:
 
 def _rank(rank: int, work: Work, group: _Group) -> None:
     end_with_parent()
-    signal.signal(signal.SIGTERM, group.before)
-    if group.asked:  # between the fork and the line before
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, group.before.get(signal.SIGTERM, signal.SIG_DFL))
+    if group.asked is not None:  # between the fork and the lines before
         raise SystemExit(TryAgain.exit_code)
     os.environ.update(
         MASTER_ADDR="127.0.0.1",

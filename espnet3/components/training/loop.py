@@ -33,7 +33,7 @@ from espnet3.components.training.state import TrainingState
 from espnet3.components.training.stopwatch import Stopwatch
 from espnet3.components.training.validation import validate
 from espnet3.components.training.weighted_mean import WeightedMean
-from espnet3.errors import ConfigError, TryAgain
+from espnet3.errors import ConfigError, Stopped
 from espnet3.runtime.progress import track
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class TrainingLoop:
         """Train to the end.
 
         Raises:
-            TryAgain: the process was asked to stop; a checkpoint is written.
+            Stopped: the process was asked to; a checkpoint is written.
             ConfigError: the gradients stay without finite values, or the criterion is never reported.
         """
         self._saved_at = time.monotonic()
@@ -189,7 +189,7 @@ class TrainingLoop:
         """All devices together, each of which may have been asked at another moment."""
         if self.any_rank(self.preemption.requested):
             self._save()
-            raise TryAgain(f"Asked to stop after step {self.state.step}; run the stage again to go on from there.")
+            raise Stopped(f"Asked to stop after step {self.state.step}; run the stage again to go on from there.")
 
     def any_rank(self, flag: bool) -> bool:
         """Whether any device wishes so: all have to do it together."""

@@ -34,9 +34,9 @@ class Dataloader(Section):
     """How utterances become batches."""
 
     batch_seconds: PositiveFloat = 60.0
-    """Most seconds of (padded) audio in a batch, over all devices together."""
+    """Most seconds of (padded) audio in a batch, over all devices together; in a validation, on each of them."""
     max_batch_size: PositiveInt = 64
-    """Most utterances in a batch, over all devices together."""
+    """Most utterances in a batch, over all devices together; in a validation, on each of them."""
     num_buckets: PositiveInt = 6
     """Duration buckets; more pad less and mix less."""
     jitter: float = Field(default=0.1, ge=0)

@@ -23,7 +23,7 @@ from espnet3.components.training.data_module import LoaderSettings, TrainingData
 from espnet3.components.training.ema import MovingAverage
 from espnet3.components.training.loop import LoopSettings, Parts, TrainingLoop
 from espnet3.components.training.optimization import build_optimizer, build_schedule
-from espnet3.components.training.preemption import preemption
+from espnet3.components.training.preemption import Preemption, preemption
 from espnet3.components.training.record import AVERAGED, FOLDER
 from espnet3.components.training.reports import Report
 from espnet3.components.training.state import TrainingState
@@ -54,14 +54,27 @@ def train_here(settings: TrainingConfig, fingerprint: str) -> None:
     preprocessor = build_preprocessor(settings)
     model = build_model(settings, preprocessor)
     parts = make_parts(settings, fabric, preprocessor, model)
+    with preemption() as watch:
+        state = run_loop(parts, loop_settings(settings, fingerprint), watch)
+    if fabric.is_global_zero:
+        average_checkpoints(settings, fingerprint, parts, state)
+    fabric.barrier()
+
+
+def run_loop(parts: Parts, settings: LoopSettings, watch: Preemption) -> TrainingState:
+    """Go on from the newest checkpoint, if there is one, to the end of the training.
+
+    Raises:
+        Stopped: the process was asked to; a checkpoint is written.
+        TryAgain: a process that prepares batches was killed, or the checkpoints cannot be read now.
+    """
     try:
         parts.train_data.start()
         parts.valid_data.start()
-        with preemption() as watch:
-            loop = TrainingLoop(parts, loop_settings(settings, fingerprint), watch)
-            if (payload := parts.checkpoints.newest()) is not None:
-                loop.load(payload)
-            state = loop.run()
+        loop = TrainingLoop(parts, settings, watch)
+        if (payload := parts.checkpoints.newest()) is not None:
+            loop.load(payload)
+        return loop.run()
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
             raise
@@ -73,9 +86,6 @@ def train_here(settings: TrainingConfig, fingerprint: str) -> None:
         parts.train_data.close()
         parts.valid_data.close()
         parts.report.close()
-    if fabric.is_global_zero:
-        average_checkpoints(settings, fingerprint, parts, state)
-    fabric.barrier()
 
 
 def make_fabric(settings: TrainingConfig) -> Fabric:
@@ -157,15 +167,8 @@ def make_data(settings: TrainingConfig, split: str, preprocessor: ModelPreproces
     training = split == "train"
     references = settings.dataset.train if training else settings.dataset.valid
     samples = load_datasets(references, Path(settings.recipe_dir), f"training_config.dataset.{split}")
-    batches = DurationBatches(
-        samples.durations,
-        settings.dataloader,
-        settings.seed,
-        fabric.global_rank,
-        fabric.world_size,
-        shuffle=training,
-        split=training,
-    )
+    limits, place = settings.dataloader, (fabric.global_rank, fabric.world_size)
+    batches = DurationBatches(samples.durations, limits, settings.seed, *place, shuffle=training, split=training)
     loader = LoaderSettings(
         seed=settings.seed,
         augment=training,

@@ -1,17 +1,19 @@
-"""Padding and collating, reports, and the signal that asks a training to stop."""
+"""Padding and collating, reports, and the signals that ask a training to stop."""
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from espnet3.components.training.data_module import collate
 from espnet3.components.training.ema import MovingAverage
 from espnet3.components.training.preemption import preemption
 from espnet3.components.training.reports import Report, format_metrics, read_metrics
-from espnet3.errors import DataError
+from espnet3.errors import DataError, Stopped
 
 
 def test_floats_are_padded_with_zeros_and_ids_with_minus_one() -> None:
@@ -48,14 +50,16 @@ def test_a_report_goes_on_after_the_rows_of_the_checkpoint(tmp_path: Path) -> No
     assert (tmp_path / "metrics.csv").read_text() == "epoch,step,lr\n1,1,0.1\n1,2,0.2\n1,3,0.5\n"
 
 
-def test_sigterm_is_remembered_and_the_handler_restored() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with preemption() as watch:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_request_to_stop_is_remembered_and_the_handler_restored(number: int) -> None:
+    before = signal.getsignal(number)
+    with suppress(Stopped), preemption() as watch:
         seen = [watch.requested]
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         seen.append(watch.requested)
+        raise Stopped
     assert seen == [False, True]
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
 
 
 def test_a_moving_average_follows_the_model() -> None:

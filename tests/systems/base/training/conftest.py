@@ -4,7 +4,8 @@ import hashlib
 import importlib
 import multiprocessing
 import os
-import traceback
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,12 @@ class Job:
         self.process = multiprocessing.get_context("fork").Process(target=_train, args=(config,))
         self.process.start()
 
+    def ask(self, number: int) -> None:
+        """Send a signal to the process; Ctrl-C, as a terminal does, to all of its group."""
+        assert self.process.pid
+        send = os.killpg if number == signal.SIGINT else os.kill
+        send(self.process.pid, number)
+
     def wait(self, seconds: float = 60) -> int:
         self.process.join(seconds)
         assert self.process.exitcode is not None, "the training did not end in time"
@@ -120,17 +127,17 @@ class Job:
 
 
 def _train(config: Config) -> None:
-    from espnet3.errors import Espnet3Error
+    from espnet3.runtime.failures import failure_of
     from espnet3.systems.base.training import train
 
+    os.setpgid(0, 0)
     try:
         train(config)
-    except Espnet3Error as error:
-        Path(config["exp_dir"], "error.txt").write_text(str(error))
-        os._exit(error.exit_code)
-    except BaseException:  # noqa: BLE001
-        traceback.print_exc()
-        os._exit(1)
+    except BaseException as error:  # noqa: BLE001
+        failure = failure_of(error)
+        sys.stderr.write(failure.text)
+        Path(config["exp_dir"], "error.txt").write_text(failure.text)
+        os._exit(failure.exit_code)
     os._exit(0)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from espnet3.components.training.preemption import preemption
 from espnet3.systems.base.training import train
 from tests.systems.base.training import slow_validation
 
@@ -31,7 +34,9 @@ def wait_for_checkpoint(exp_dir: Path, process: Any) -> None:
         time.sleep(0.002)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "asked to stop"])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=["killed", "asked to stop", "Ctrl-C"]
+)
 @pytest.mark.parametrize("group", [1, 3], ids=["each batch a step", "three batches a step"])
 def test_an_interrupted_training_ends_with_the_same_bytes(
     make_config: Callable[..., Config], start: Callable[[Config], Any], tmp_path: Path, how: int, group: int
@@ -49,20 +54,35 @@ def test_an_interrupted_training_ends_with_the_same_bytes(
         job = start(make_config("interrupted", **settings))
         wait_for_checkpoint(tmp_path / "interrupted", job.process)
         time.sleep(moments.uniform(0, 0.1))
-        os.kill(job.process.pid, how)
+        job.ask(how)
         assert job.wait() in (75, -how)
     assert start(make_config("interrupted", **settings)).wait() == 0
     assert contents(tmp_path / "interrupted") == contents(tmp_path / "alone")
 
 
-def test_a_training_that_is_asked_to_stop_says_how_to_go_on(
-    make_config: Callable[..., Config], start: Callable[[Config], Any], tmp_path: Path
+asked = pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+
+
+@asked
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_training_that_is_asked_to_stop_says_in_a_line_how_to_go_on(
+    make_config: Callable[..., Config],
+    start: Callable[[Config], Any],
+    tmp_path: Path,
+    how: int,
+    devices: int,
+    times: int,
 ) -> None:
-    job = start(make_config(trainer__max_epochs=500))
+    job = start(make_config(trainer__max_epochs=500, num_device=devices, dataloader__num_workers=1))
     wait_for_checkpoint(tmp_path / "exp", job.process)
-    os.kill(job.process.pid, signal.SIGTERM)
+    for _ in range(times):
+        job.ask(how)
     assert job.wait() == 75
-    assert "run the stage again to go on" in (tmp_path / "exp" / "error.txt").read_text()
+    said = (tmp_path / "exp" / "error.txt").read_text()
+    assert re.fullmatch(r"Asked to stop after step \d+; run the stage again to go on from there\.\n", said)
+    step = torch.load(tmp_path / "exp" / "checkpoints" / "last.ckpt", weights_only=True)["state"]["step"]
+    assert f"after step {step};" in said
 
 
 def wait_for_file(folder: Path, pattern: str) -> Path:
@@ -73,10 +93,16 @@ def wait_for_file(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
+@pytest.mark.parametrize(
+    ("how", "devices"),
+    [(signal.SIGTERM, 1), (signal.SIGINT, 1), (signal.SIGINT, 2)],
+    ids=["SIGTERM", "Ctrl-C", "ranks"],
+)
 def test_a_training_asked_to_stop_does_not_finish_a_long_validation_first(
-    make_config: Callable[..., Config], start: Callable[[Config], Any], tmp_path: Path
+    make_config: Callable[..., Config], start: Callable[[Config], Any], tmp_path: Path, how: int, devices: int
 ) -> None:
     changes = {
+        "num_device": devices,
         "model___target_": "tests.systems.base.training.slow_validation.SlowValidation",
         "model__marks": str(tmp_path),
         "dataloader__max_batch_size": 1,
@@ -89,17 +115,17 @@ def test_a_training_asked_to_stop_does_not_finish_a_long_validation_first(
 
     job = start(make_config("interrupted", **changes))
     wait_for_file(tmp_path, "validating.*")
-    asked = time.monotonic()
-    os.kill(job.process.pid, signal.SIGTERM)
+    asked_at = time.monotonic()
+    job.ask(how)
 
     assert job.wait() == 75
-    assert time.monotonic() - asked < 4 * slow_validation.SECONDS
+    assert time.monotonic() - asked_at < 4 * slow_validation.SECONDS
     assert not (tmp_path / "interrupted/checkpoints/epoch0001.ckpt").exists()
     assert start(make_config("interrupted", **changes)).wait() == 0
     assert contents(tmp_path / "interrupted") == contents(tmp_path / "alone")
 
 
-@pytest.mark.parametrize("whom", ["the stage", "one rank"])
+@pytest.mark.parametrize("whom", ["the stage", "one rank", "the group"])
 def test_two_ranks_stop_at_the_same_step_and_go_on_to_the_same_bytes(
     make_config: Callable[..., Config], start: Callable[[Config], Any], tmp_path: Path, whom: str
 ) -> None:
@@ -111,7 +137,10 @@ def test_two_ranks_stop_at_the_same_step_and_go_on_to_the_same_bytes(
         wait_for_checkpoint(tmp_path / "interrupted", job.process)
         time.sleep(moments.uniform(0, 0.1))
         ranks = Path(f"/proc/{job.process.pid}/task/{job.process.pid}/children").read_text().split()
-        os.kill(job.process.pid if whom == "the stage" else int(ranks[-1]), signal.SIGTERM)
+        if whom == "the group":
+            job.ask(signal.SIGINT)
+        else:
+            os.kill(job.process.pid if whom == "the stage" else int(ranks[-1]), signal.SIGTERM)
         assert job.wait() == 75
     assert start(make_config("interrupted", **settings)).wait() == 0
     assert contents(tmp_path / "interrupted") == contents(tmp_path / "alone")
@@ -146,3 +175,30 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_a_request_that_comes_while_ranks_begin_is_not_lost(
+    make_config: Callable[..., Config], start: Callable[[Config], Any], tmp_path: Path
+) -> None:
+    config = make_config(num_device=2, trainer__max_epochs=500)
+    moments = random.Random("ranks")
+    for _ in range(4):
+        job = start(config)
+        wait_for_file(tmp_path / "exp", "config.yaml")
+        time.sleep(moments.uniform(0, 0.5))
+        job.ask(signal.SIGINT)
+        assert job.wait() == 75
+        assert "Traceback" not in (tmp_path / "exp" / "error.txt").read_text()
+
+
+def test_a_request_that_no_step_answers_ends_the_work_after_it() -> None:
+    handled: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: handled.append(number))
+    try:
+        with preemption() as watch:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert watch.requested
+            assert handled == []
+        assert handled == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
