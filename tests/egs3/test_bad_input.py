@@ -71,7 +71,7 @@ augment:
         (["--stages", "trian"], 78, "unknown stage 'trian': did you mean train? stages: create_dataset, "),
         (["--metrics_config", "gone.yaml"], 78, "gone.yaml does not exist"),
         (["--stages", "measure"], 66, "measure: needs exp/tiny/greedy, which does not exist; run infer first"),
-        (["--stages", "train"], 66, r"train: needs data/stats/\w{12}/train/feats_stats.npz, which does not exist"),
+        (["--stages", "train"], 66, "/train/feats_stats.npz, which does not exist; run collect_stats first"),
         (
             ["--training_config", "conf/noisy.yaml"],
             66,

@@ -78,4 +78,14 @@ def test_touched_recordings_are_the_same(after: After) -> None:
     done = recipe.run("--stages", "collect_stats")
 
     assert done.returncode == 0, done.stderr
-    assert f"{path.relative_to(recipe.folder)} has another size or time than when data/valid.jsonl" in done.stdout
+    assert "has changed since it ran" not in done.stdout
+    assert "has another size or time" not in done.stdout, "the plan has put down how it is now"
+    assert recipe.plan("--stages", "create_dataset")["create_dataset"].startswith("done")
+
+
+@pytest.mark.slow
+def test_the_plan_says_which_recording_was_replaced(after: After) -> None:
+    recipe = after("create_dataset")
+    replace(path := recording(recipe, "valid"))
+    plan = recipe.plan("--stages", "create_dataset")["create_dataset"]
+    assert f"not the recordings of data/valid.jsonl: audio/{path.name} (" in plan
