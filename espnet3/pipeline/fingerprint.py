@@ -169,7 +169,7 @@ def _with_contents(
 ) -> FingerprintInputs:
     """Put contents in the place of the settings that name files, and add those of the stage's inputs."""
     experiments = [Path(value) for key, value in settings.items() if key.endswith("exp_dir") and isinstance(value, str)]
-    contents = contents_named(settings, beside=experiments, own=_own_places(spec, slots))
+    contents = contents_named(settings, relative_to=experiments, own=_own_places(spec, slots))
     named = {each.path for each in contents.values()}
     for template in spec.inputs:
         for role, path in found_by(template, slots):

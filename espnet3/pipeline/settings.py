@@ -53,18 +53,20 @@ def product_key(spec: StageSpec, slots: Slots) -> str:
 
 
 def contents_named(
-    settings: Settings, *, beside: Sequence[Path] = (), own: Iterable[Path] = ()
+    settings: Settings, *, relative_to: Sequence[Path] = (), own: Iterable[Path] = ()
 ) -> dict[str, FileInput]:
     """What is in the files that settings name, by the setting's key.
 
     Args:
         settings: values by dotted key.
-        beside: folders to which a path may be relative, too.
+        relative_to: folders to which a path may be relative, too.
         own: absolute paths at which the stage itself writes: what is there is no input.
     """
     contents: dict[str, FileInput] = {}
     for key, text in names_of_files(settings):
-        places = [path for path in (Path(text), *(folder / text for folder in beside)) if path.absolute() not in own]
+        places = [
+            path for path in (Path(text), *(folder / text for folder in relative_to)) if path.absolute() not in own
+        ]
         contents |= next(filter(None, (_contents_at(key, path) for path in places)), {})
     return contents
 

@@ -82,7 +82,11 @@ def _chain(node: ast.Attribute) -> str:
 
 
 def _parts(node: Any) -> Iterator[str]:
-    if isinstance(node, ast.AST):
+    if isinstance(node, ast.JoinedStr):
+        yield "JoinedStr"
+        yield from (part for each in _merged(node.values) for part in _parts(each))
+        yield ")"
+    elif isinstance(node, ast.AST):
         yield type(node).__name__
         for name, value in ast.iter_fields(node):
             if name in _SKIPPED or value is None or value == []:
@@ -96,6 +100,21 @@ def _parts(node: Any) -> Iterator[str]:
         yield "]"
     else:
         yield repr(node)
+
+
+def _merged(values: list[ast.expr]) -> Iterator[ast.expr | str]:
+    """The parts of an f-string, whose plain texts some versions of Python cut in two."""
+    text = ""
+    for value in values:
+        if isinstance(value, ast.Constant):
+            text += str(value.value)
+            continue
+        if text:
+            yield text
+        text = ""
+        yield value
+    if text:
+        yield text
 
 
 def _without_docstring(node: ast.AST, body: Any) -> Any:

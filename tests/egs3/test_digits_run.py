@@ -161,9 +161,7 @@ def test_an_unfinished_training_is_continued_but_never_mixed(after: After, undis
     done = recipe.run("--stages", "train")
 
     assert done.returncode == 0, done.stderr
-    assert re.search(
-        r"WARNING .*last\.ckpt cannot be read \(.*\) and was set aside as last\.ckpt\.damaged", done.stdout
-    )
+    assert re.search(r"WARNING .*last\.ckpt cannot be read \(.*\) and was renamed to last\.ckpt\.damaged", done.stdout)
     products = recipe.products()
     assert products.pop("exp/tiny/checkpoints/last.ckpt.damaged")
     assert differences(products, undisturbed.after["train"].products()) == []

@@ -87,9 +87,9 @@ def download(url: str, path: Path, sha256: str, key: str) -> None:
         raise ConfigError(f"{url!r} is not an http or https address. Correct it, or set {key} to a file that you have.")
     if path.is_file() and files.sha256(path) == sha256:
         return
-    with replacing(path) as beside:
+    with replacing(path) as temporary:
         try:
-            digest = _fetch(url, beside)
+            digest = _fetch(url, temporary)
         except urllib.error.HTTPError as error:
             error.close()
             kind = DataError if error.code in _GONE else TryAgain

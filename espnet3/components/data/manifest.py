@@ -144,7 +144,7 @@ class Manifest(Sequence[Utterance]):
 
 def write_manifest(path: Path | str, utterances: Iterable[Utterance]) -> None:
     """Replace the manifest at `path`: one JSON object a line, keys in the order of `Utterance`, UTF-8."""
-    with replacing(path) as beside, beside.open("w", encoding="utf-8", newline="\n") as file:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for utterance in utterances:
             record = {column: getattr(utterance, column) for column in COLUMNS}
             file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,4 +1,4 @@
-"""One checkpoint: written whole or not at all, and set aside only where it was read to its end and is damaged.
+"""One checkpoint: written whole or not at all, and renamed only where it was read to its end and is damaged.
 
 `checkpoints` decides which one is read and when. All checksums are looked at first, which torch does not: a hole of
 zeros in the weights would go unnoticed. A volume that does not answer, or too little memory, says nothing about a
@@ -52,7 +52,7 @@ def write_checkpoint(path: Path, payload: Payload) -> None:
 
 
 def load_valid(path: Path) -> Payload | None:
-    """Load a checkpoint; set it aside and return None where it is damaged, None as well where there is none.
+    """Load a checkpoint; rename it and return None where it is damaged, None as well where there is none.
 
     Raises:
         TryAgain: the volume does not answer, or memory is short; the file was not touched.
@@ -137,7 +137,7 @@ def _set_aside(path: Path, reason: str) -> None:
         path.replace(target)
     except FileNotFoundError:  # another process has done it
         return
-    log.warning("%s cannot be read (%s) and was set aside as %s.", path, reason, target.name)
+    log.warning("%s cannot be read (%s) and was renamed to %s.", path, reason, target.name)
 
 
 def _first_line(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from espnet3.systems.asr.onnx_files import BACKENDS, VARIANTS
 from espnet3.systems.base.packing import BasePacking, CardText, Experiment
 
 if TYPE_CHECKING:
-    from espnet3.systems.asr.transcriber import Recogniser, SpeechToText
+    from espnet3.systems.asr.transcriber import Backend, SpeechToText
 
 _DATA = "espnet3.components.data"
 _ASR = "espnet3.systems.asr"
@@ -126,7 +126,7 @@ def _with_arpa(node: Any, file: Path) -> Any:
     return {"_target_": _NGRAM, "arpa": str(file)}
 
 
-def _recogniser(pack: Pack, backend: str, device: str) -> "Recogniser":
+def _recogniser(pack: Pack, backend: str, device: str) -> "Backend":
     from espnet3.config.instantiate import build, prepare
 
     config = pack.config()
@@ -135,7 +135,7 @@ def _recogniser(pack: Pack, backend: str, device: str) -> "Recogniser":
         decoder = build(recogniser["decoder"], "recogniser.decoder")
         if backend not in BACKENDS:
             cls: Any = prepare({"_target_": recogniser["_target_"]}, "recogniser").func  # type: ignore[attr-defined]
-            built: Recogniser = cls.from_config(config, pack.file(WEIGHTS), decoder, device)
+            built: Backend = cls.from_config(config, pack.file(WEIGHTS), decoder, device)
             return built
     except (ConfigError, DataError) as error:
         raise DataError(f"The model in {pack.dir} cannot be built: {error}") from error

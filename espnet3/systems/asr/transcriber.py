@@ -30,7 +30,7 @@ Speech = str | Path | ArrayLike | tuple[ArrayLike, int]
 """A file; samples (n,), (n, channels) or (channels, n), with a rate beside them or as (samples, rate)."""
 
 
-class Recogniser(Protocol):
+class Backend(Protocol):
     """What decodes."""
 
     preprocessor: Any
@@ -75,7 +75,7 @@ class SpeechToText:
         recogniser: what decodes.
     """
 
-    def __init__(self, meta: Meta, recogniser: Recogniser) -> None:
+    def __init__(self, meta: Meta, recogniser: Backend) -> None:
         self.meta = meta
         self.recogniser = recogniser
 

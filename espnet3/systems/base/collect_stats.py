@@ -184,7 +184,7 @@ def _describe(stats_dir: Path, extractor: Extractor, frames: Mapping[str, list[i
     """Shapes, table and picture."""
     summaries = {}
     for split, dataset in extractor.data.items():
-        with replacing(stats_dir / split / "feats_shape") as beside, beside.open("w", encoding="utf-8") as file:
+        with replacing(stats_dir / split / "feats_shape") as temporary, temporary.open("w", encoding="utf-8") as file:
             utterances = _listed(dataset, frames[split], extractor.features.size, file)
             summaries[split] = summary = split_summary(utterances, dataset.durations, sum(frames[split]))
         log.info(

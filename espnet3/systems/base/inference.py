@@ -114,9 +114,9 @@ def write_test_set(settings: InferenceConfig, runner: Runner) -> None:
     results = runner.results()
     folder = Path(settings.inference_dir) / provider.test_set
     for key in settings.output_artifacts:
-        with replacing_dir(folder / key) as beside:
+        with replacing_dir(folder / key) as temporary:
             for file in (runner.kept / key).iterdir():
-                _link(file, beside / file.name)
+                _link(file, temporary / file.name)
     for key in settings.output_keys:
         values = {utt_id: record[key] for result in results for utt_id, record in result["records"].items()}
         write_scp(folder / f"{key}.scp", values)

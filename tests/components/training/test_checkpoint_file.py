@@ -1,4 +1,4 @@
-"""Only a checkpoint that was read to its end and is damaged is set aside; a fault that passes costs nothing."""
+"""Only a checkpoint that was read to its end and is damaged is renamed; a fault that passes costs nothing."""
 
 import errno
 import io

@@ -63,7 +63,7 @@ def test_the_newest_that_loads_is_found(tmp_path: Path, caplog: pytest.LogCaptur
     assert found is not None
     assert found["model"]["count"] == 2
     assert sorted(path.name for path in tmp_path.glob("*.damaged")) == ["epoch0003.ckpt.damaged", "last.ckpt.damaged"]
-    assert caplog.text.count("was set aside") == 2
+    assert caplog.text.count("was renamed to") == 2
 
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:

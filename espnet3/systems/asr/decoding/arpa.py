@@ -45,7 +45,7 @@ def read_arpa(path: Path) -> Ngram:
 
 def write_arpa(path: Path | str, model: Ngram) -> None:
     """Replace the file at `path`; n-grams are sorted, so the same model gives the same bytes."""
-    with replacing(path) as beside, beside.open("w", encoding="utf-8", newline="\n") as file:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(f"{line}\n" for line in _lines(model))
 
 
