@@ -5,6 +5,7 @@
 """
 
 import argparse
+import atexit
 import contextlib
 import sys
 from collections.abc import Sequence
@@ -64,6 +65,9 @@ def main(args: Args, system_cls: type[Any]) -> None:
     A failure that we foresaw ends the process with its exit code and one message on stderr; any other comes through.
     """
     sys.excepthook = _redacting_excepthook
+    atexit.register(
+        ignore_requests_to_stop
+    )  # what came of the run is settled, and Python's own shutdown would die of one
     try:
         with requests_to_stop(stop_at_once()), contextlib.chdir(args.recipe_dir), activated(args.recipe_dir):
             _main(args, system_cls)
@@ -72,7 +76,7 @@ def main(args: Args, system_cls: type[Any]) -> None:
         if not failure.foreseen:
             raise
         if isinstance(error, Stopped):
-            ignore_requests_to_stop()  # Python's own shutdown would die of a second one
+            ignore_requests_to_stop()  # a second one must not cut the message off
         sys.stderr.write(failure.text)
         raise SystemExit(failure.exit_code) from None
 
