@@ -8,6 +8,7 @@ Whether the stage is done is not known here: see `espnet3.pipeline.done`.
 import itertools
 import json
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +103,10 @@ def _recovered(exp_dir: Path, inputs: FingerprintInputs, error: ValueError) -> T
 
 def has_begun(exp_dir: Path) -> bool:
     """Whether there is a checkpoint to lose; a training that failed before has none."""
-    return any((exp_dir / FOLDER).glob("*.ckpt"))
+    try:
+        return any(name.endswith(".ckpt") for name in os.listdir(exp_dir / FOLDER))  # noqa: PTH208  # hides no error
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def read_record(exp_dir: Path) -> TrainingRecord | None:
@@ -112,11 +116,11 @@ def read_record(exp_dir: Path) -> TrainingRecord | None:
         ValueError: the record is damaged, or of a version before.
     """
     path = exp_dir / FOLDER / RECORD
-    if not path.exists():
-        return None
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
         return TrainingRecord(FingerprintInputs.from_json(plain["inputs"]), bool(plain["finished"]))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"it is not a record: {error}") from None
 
