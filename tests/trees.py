@@ -63,7 +63,7 @@ def _record(content: bytes) -> Any:
     times = {"seconds": None, "finished": None, "made_by": sorted(record["made_by"])}
     assert record.keys() >= times.keys()
     contents = record["inputs"]["contents"]
-    of_packs = [*(contents[role] for role in contents if "SHA256SUM" in role)]
+    of_packs = [contents[role] for role in contents if "pack_dir}" in role]
     of_packs += [each for path, each in record["outputs"].items() if path.endswith("_pack")]
     for each in of_packs:
         each |= {"digest": None, "size": None}
