@@ -106,12 +106,14 @@ class Walk:
 
     def _look_at(self, node: ast.AST, module: Module) -> Definition:
         if id(node) not in self._known:  # the trees live as long as their modules, which the sources keep
+            nodes = list(ast.walk(node))
+            used = names_used(nodes)
             self._known[id(node)] = Definition(
                 digest=syntax_digest(node),
-                used=tuple(names_used(node)),
-                imported=names_imported(node, module),
-                texts=tuple(names_in_texts(node)),
-                is_dynamic=_is_dynamic(node),
+                used=tuple(used),
+                imported=names_imported(nodes, module),
+                texts=tuple(names_in_texts(nodes)),
+                is_dynamic=not _DYNAMIC.isdisjoint(part for name in used for part in name.split(".")),
             )
         return self._known[id(node)]
 
@@ -250,12 +252,6 @@ def _imported_modules(module: Module) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield module.absolute(node)
-
-
-def _is_dynamic(node: ast.AST) -> bool:
-    names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
-    names |= {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
-    return bool(names & _DYNAMIC)
 
 
 def _is_plumbing(name: str) -> bool:

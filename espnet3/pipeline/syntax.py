@@ -3,7 +3,7 @@
 import ast
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from espnet3.config.target_sources import Module
@@ -21,20 +21,20 @@ def syntax_digest(node: ast.AST) -> str:
     return digest.hexdigest()
 
 
-def names_used(node: ast.AST) -> list[str]:
+def names_used(nodes: Sequence[ast.AST]) -> list[str]:
     """The names that code uses, `a` or `a.b.c`, each once."""
     found = (
         _chain(each) if isinstance(each, ast.Attribute) else each.id
-        for each in ast.walk(node)
+        for each in nodes
         if isinstance(each, ast.Attribute | ast.Name)
     )
     return [name for name in dict.fromkeys(found) if name]
 
 
-def names_imported(node: ast.AST, module: Module) -> dict[str, str]:
+def names_imported(nodes: Sequence[ast.AST], module: Module) -> dict[str, str]:
     """What code imports inside itself: the full dotted name by the name that it is used by."""
     found: dict[str, str] = {}
-    for each in ast.walk(node):
+    for each in nodes:
         if isinstance(each, ast.ImportFrom):
             found |= {alias.asname or alias.name: f"{module.absolute(each)}.{alias.name}" for alias in each.names}
         elif isinstance(each, ast.Import):
@@ -42,9 +42,9 @@ def names_imported(node: ast.AST, module: Module) -> dict[str, str]:
     return found
 
 
-def names_in_texts(node: ast.AST) -> list[str]:
+def names_in_texts(nodes: Sequence[ast.AST]) -> list[str]:
     """The texts in code that are dotted names, each once."""
-    texts = (each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str))
+    texts = (each.value for each in nodes if isinstance(each, ast.Constant) and isinstance(each.value, str))
     return list(dict.fromkeys(text for text in texts if NAME.fullmatch(text)))
 
 
