@@ -14,7 +14,7 @@ from pathlib import Path
 from espnet3.pipeline.plan import Decision, decide
 from espnet3.pipeline.spec import System
 from espnet3.recipe.prepare import Run, prepare_from
-from espnet3.recipe.recipe import activated, load_system
+from espnet3.recipe.recipe import Recipe, activated, load_system
 from espnet3.recipe.run_config import RunConfig
 
 
@@ -32,9 +32,15 @@ class OpenedRun:
         return self.folder / "recipe"
 
     @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe, with the System that the run config names, which is loaded once."""
+        system_cls = load_system(self.recipe_dir, self.config.system)
+        return Recipe(self.config.recipe.name, self.recipe_dir, tuple(self.config.stages), system_cls)
+
+    @property
     def system_cls(self) -> type[System]:
         """The System that the run config names."""
-        return load_system(self.recipe_dir, self.config.system)
+        return self.recipe.system_cls
 
     @cached_property
     def whole(self) -> Run:
@@ -43,7 +49,7 @@ class OpenedRun:
 
     def of(self, stages: Sequence[str]) -> Run:
         """The run with some of its stages: their configs are checked."""
-        return prepare_from(self.config, self.recipe_dir, stages)
+        return prepare_from(self.config, self.recipe, stages)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ in one directory the earlier one leaves no record on the other's files.
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from espnet3.pipeline.fingerprint import FingerprintInputs, StageRun
 from espnet3.pipeline.paths import expand, fixed_part, found_by, record_path
 from espnet3.pipeline.spec import StageSpec, System, slots_of, spec_of
 from espnet3.runtime.files import remove, remove_leftovers, write_text
-from espnet3.runtime.leases import lease
+from espnet3.runtime.leases import LEASE_FILE, lease
 from espnet3.runtime.versions import git_commit, package_version
 
 log = logging.getLogger(__name__)
@@ -67,23 +67,24 @@ def _was_started(system: System, stage: str) -> bool:
 def read_record(system: System, stage: str) -> Record | None:
     """The record of a stage; None where there is none that can be read."""
     path = record_path(spec_of(system, stage), stage, slots_of(system))
-    try:
-        plain = json.loads(path.read_text(encoding="utf-8")) if path else None
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        log.warning("The done record %s cannot be read (%s): %s runs again.", path, error, stage)
-        return None
-    return _parse(plain)
+    return _read(path, stage) if path else None
 
 
 def _latest_record(system: System, stage: str) -> Record | None:
     """That of the stage's last run, whatever it was named by."""
     path = record_path(spec_of(system, stage), stage, slots_of(system))
     paths = sorted(path.parent.glob(f"{stage}-*.json"), key=lambda each: each.stat().st_mtime_ns) if path else []
-    with suppress(OSError, ValueError):
-        return _parse(json.loads(paths[-1].read_text(encoding="utf-8"))) if paths else None
-    return None
+    return _read(paths[-1], stage) if paths else None
+
+
+def _read(path: Path, stage: str) -> Record | None:
+    try:
+        return _parse(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        log.warning("The done record %s cannot be read (%s): %s runs again.", path, error, stage)
+        return None
 
 
 @contextmanager
@@ -107,7 +108,7 @@ def recording(system: System, stage: str, run: StageRun | None, is_whole: bool) 
         yield
         return
     start = datetime.now(UTC)
-    with lease(path.parent, name=f".lease.{stage}"):
+    with lease(path.parent, name=f"{LEASE_FILE}.{stage}"):
         remove(path)
         remove_leftovers(path.parent, nested=False, name=path.name)
         yield

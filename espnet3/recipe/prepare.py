@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
@@ -23,7 +22,7 @@ from espnet3.pipeline.plan import Plan
 from espnet3.pipeline.preflight import check_directories, check_inputs, check_names, check_needs, check_slots_given
 from espnet3.pipeline.spec import System
 from espnet3.recipe.files import all_recipe_files
-from espnet3.recipe.recipe import Recipe, load_system
+from espnet3.recipe.recipe import Recipe
 from espnet3.recipe.run_config import RunConfig, build_run_config
 
 Files = Mapping[str, Path | None]
@@ -111,20 +110,18 @@ def prepare(recipe: Recipe, asked: Sequence[str], given: Files) -> Run:
     return Run(recipe, tuple(stages), slots, tuple(faults))
 
 
-def prepare_from(config: RunConfig, recipe_dir: Path, stages: Sequence[str] | None = None) -> Run:
+def prepare_from(config: RunConfig, recipe: Recipe, stages: Sequence[str]) -> Run:
     """The run of a run config whose code was unpacked; its recipe is active.
 
     Args:
         config: the run config.
-        recipe_dir: where its code is.
-        stages: those whose configs must be right; all of the run where left out.
+        recipe: its recipe, where its code is now.
+        stages: those whose configs must be right.
     """
-    system_cls: type[Any] = load_system(recipe_dir, config.system)
-    recipe = Recipe(config.recipe.name, recipe_dir, tuple(config.stages), system_cls)
-    chosen = tuple(config.stages if stages is None else stages)
     slots = {slot: found for slot in SLOTS if (found := config.config(slot)) is not None}
-    faults = check_slots_given(system_cls, chosen, slots) + check_slots(system_cls, slots, chosen, recipe_dir)
-    return Run(recipe, chosen, slots, tuple(faults))
+    faults = check_slots_given(recipe.system_cls, stages, slots)
+    faults += check_slots(recipe.system_cls, slots, stages, recipe.dir)
+    return Run(recipe, tuple(stages), slots, tuple(faults))
 
 
 def refuse(findings: Sequence[Finding], kind: type[Espnet3Error] = ConfigError) -> None:
