@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
 from typing import Any
+from urllib.request import build_opener, install_opener
 
 HERE = "127.0.0.1,localhost,::1"
 _seen: list[str] | None = None
@@ -104,6 +105,9 @@ def _environment(environment: Any, proxy: str) -> Iterator[None]:
     told |= {name.upper(): value for name, value in told.items()}
     before = {name: environment.get(name) for name in told}
     environment.update(told)
+    install_opener(
+        build_opener()
+    )  # urlopen would keep the proxies of its first call in this process for all later ones
     try:
         yield
     finally:
@@ -112,3 +116,4 @@ def _environment(environment: Any, proxy: str) -> Iterator[None]:
                 environment.pop(name, None)
             else:
                 environment[name] = value
+        install_opener(build_opener())

@@ -4,6 +4,11 @@ import os
 import socket
 import subprocess
 import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from urllib.request import urlopen
 
 import pytest
 
@@ -30,3 +35,15 @@ def test_another_process_runs_into_the_trap() -> None:
     code = "import urllib.request as r; r.urlopen('http://example.invalid/x', timeout=5)"
     with pytest.raises(AssertionError, match=r"proxy.*example\.invalid"), loopback_only():
         subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, env=dict(os.environ))
+
+
+def test_what_the_block_asked_for_does_not_outlive_it(tmp_path: Path) -> None:
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        with loopback_only():
+            urlopen(address).close()
+        with urlopen(address) as answer:
+            assert answer.status == 200
+        server.shutdown()
