@@ -61,7 +61,7 @@ def content_of_tree(path: Path) -> Content | None:
     """What is in all files below a folder, or in a file, whatever its size; None where there is none."""
     if not path.is_dir():
         return content_of(path)
-    return _combined(path, sorted(_files_below(path)))
+    return _combined(path, sorted(files_below(path)))
 
 
 def is_model(folder: Path) -> bool:
@@ -82,6 +82,16 @@ def must_verify() -> bool:
     return os.environ.get(VERIFY, "") not in ("", "0")
 
 
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files below a folder, without leases, temporary files and what Python compiled."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__" and not TEMPORARY.fullmatch(name)]
+        for name in names:
+            path = Path(place, name)
+            if not is_lease_file(path) and not TEMPORARY.fullmatch(name):
+                yield path
+
+
 def _content_of_file(path: Path, status: os.stat_result) -> Content:
     if status.st_size < REMEMBERED_FROM:
         return Content(sha256(path), status.st_size)
@@ -100,16 +110,6 @@ def _combined(folder: Path, files: list[Path]) -> Content | None:
         return None
     digests = {name: content.digest for name, content in found.items()}
     return Content(_hash(json.dumps(digests, sort_keys=True)), sum(content.size for content in found.values()))
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Regular files, without leases, temporary files and what Python compiled."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name != "__pycache__" and not TEMPORARY.fullmatch(name)]
-        for name in names:
-            path = Path(place, name)
-            if not is_lease_file(path) and not TEMPORARY.fullmatch(name):
-                yield path
 
 
 def _remembered(path: Path, signature: _Signature) -> str | None:

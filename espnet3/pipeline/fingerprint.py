@@ -1,9 +1,9 @@
 """What a stage's products depend on, and one hash of it, the fingerprint.
 
 `FingerprintInputs` are the settings that a stage reads, the contents of the files that these name or that its spec
-lists, and the code that it runs (`code`). A setting that is the path of a file counts by what is in the file: a moved
-one with equal contents is equal. Settings that change no byte of the products are left out. `done` compares them with
-those of the last run; a running stage asks for its own (`stage_inputs`), so as never to mix products of two.
+lists, and the code that it runs (`code`). A setting that is the path of a file or folder counts by what is in it: a
+moved one with equal contents is equal. Settings that change no byte of the products are left out. `done` compares them
+with those of the last run; a running stage asks for its own (`stage_inputs`), so as never to mix products of two.
 """
 
 import json
@@ -21,6 +21,7 @@ from espnet3.config.slot_names import SLOTS
 from espnet3.pipeline.code import Code
 from espnet3.pipeline.code_walk import Digests
 from espnet3.pipeline.contents import MODEL_CONFIG, content_of_tree
+from espnet3.pipeline.folders import ProductPlaces
 from espnet3.pipeline.paths import expand, found_by
 from espnet3.pipeline.settings import (
     COSMETIC,
@@ -30,6 +31,7 @@ from espnet3.pipeline.settings import (
     contents_named,
     fingerprint_of,
     leaves,
+    log_dirs,
     names_of_files,
     plain_of,
     settings_of,
@@ -169,33 +171,38 @@ def _with_contents(
 ) -> FingerprintInputs:
     """Put contents in the place of the settings that name files, and add those of the stage's inputs."""
     experiments = [Path(value) for key, value in settings.items() if key.endswith("exp_dir") and isinstance(value, str)]
-    contents = contents_named(settings, relative_to=experiments, own=_own_places(spec, slots))
+    places = product_places(spec, slots)
+    contents = contents_named(settings, places, relative_to=experiments)
     named = {each.path for each in contents.values()}
     for template in spec.inputs:
         for role, path in found_by(template, slots):
             content = content_of_tree(path) if path.is_file() or "*" in template else None
             if content is not None and str(path) not in named:
                 contents[role] = FileInput(str(path), content.digest, content.size)
-    contents |= _gone(contents, earlier, settings)
+    contents |= _gone(contents, earlier, settings, places)
     return FingerprintInputs(without_files(settings, contents), contents)
 
 
-def _own_places(spec: StageSpec, slots: Slots) -> list[Path]:
-    """Where the stage itself writes; what is there is no input."""
+def product_places(spec: StageSpec, slots: Slots) -> ProductPlaces:
+    """Where a stage itself writes, and where all stages do: what is there is no input by being named."""
     log_dir = (f"{{{spec.log_dir}}}",) if spec.log_dir else ()
-    return [path.absolute() for path in expand((*spec.outputs, *spec.folders, *log_dir), slots)]
+    return ProductPlaces(expand((*spec.outputs, *spec.folders, *log_dir), slots), log_dirs(slots))
 
 
 def _gone(
-    found: Mapping[str, FileInput], earlier: FingerprintInputs | None, settings: Settings
+    found: Mapping[str, FileInput], earlier: FingerprintInputs | None, settings: Settings, places: ProductPlaces
 ) -> dict[str, FileInput]:
-    """Files of the last run that are still named but not there any more."""
+    """Files and whole folders of the last run that are still named but not there any more."""
     named = dict(names_of_files(settings))
-    before = earlier.contents if earlier else {}
+    there = {role.partition("/")[0] for role in found}
+    before = {role: (role.partition("/")[0], each) for role, each in (earlier.contents if earlier else {}).items()}
     return {
-        key: each
-        for key, each in before.items()
-        if key not in found and key in named and Path(each.path).name == Path(named[key]).name
+        role: each
+        for role, (key, each) in before.items()
+        if key in named
+        and key not in there
+        and Path(named[key]).name in Path(each.path).parts
+        and (key == role or not places.hold(Path(named[key])))
     }
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from espnet3.pipeline.code import Code
 from espnet3.pipeline.done import NOT_FINISHED, read_record, reasons_to_run
-from espnet3.pipeline.fingerprint import StageRun, inputs_of
+from espnet3.pipeline.fingerprint import StageRun, inputs_of, product_places
 from espnet3.pipeline.paths import expand
 from espnet3.pipeline.prune import find_backups
+from espnet3.pipeline.settings import settings_of, too_large_folders
 from espnet3.pipeline.spec import ProductCheck, System, slots_of, spec_of
 
 MOST_REASONS = 4
@@ -75,7 +76,7 @@ def plan_run(system: System, code: Code, stages: Sequence[str], forced: Collecti
     for stage in stages:
         running = [earlier.stage for earlier in decisions if not earlier.done]
         decisions.append(decide(system, code, stage, stage in forced, running))
-    notes = [note for decision in decisions for note in decision.notes]
+    notes = dict.fromkeys(note for decision in decisions for note in decision.notes)
     return Plan(system, tuple(decisions), (*notes, *_warnings(system, code, stages)))
 
 
@@ -97,7 +98,8 @@ def decide(system: System, code: Code, stage: str, forced: bool = False, running
     waits_for = tuple(earlier for earlier in spec_of(system, stage).after if earlier in running)
     anew = record is not None and (forced or record.inputs.fingerprint != run.fingerprint)
     backup = system.next_backup(stage) if anew else None
-    return Decision(stage, run, reasons, waits_for, record.finished if record else None, backup, check.notes)
+    notes = (*check.notes, *_too_large_folders(system, stage))
+    return Decision(stage, run, reasons, waits_for, record.finished if record else None, backup, notes)
 
 
 def show_plan(plan: Plan) -> None:
@@ -134,6 +136,12 @@ def _warnings(system: System, code: Code, stages: Sequence[str]) -> Iterator[str
             yield (
                 f"{stage} is not asked for, but was started here and has not finished: its files may be of several runs"
             )
+
+
+def _too_large_folders(system: System, stage: str) -> Iterator[str]:
+    spec, slots = spec_of(system, stage), slots_of(system)
+    settings, places = settings_of(spec, slots), product_places(spec, slots)
+    yield from (f"{stage}: {folder}" for folder in too_large_folders(settings, places))
 
 
 def _left_something(system: System, stage: str) -> bool:

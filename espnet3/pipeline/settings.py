@@ -1,20 +1,21 @@
 """The settings that a stage reads, and what is in the files that they name.
 
 `fingerprint` makes a stage's inputs of them; `paths` names the products that experiments share by them. A setting that
-is the path of a file counts by what is in the file. Where a stage's files are, is not known here.
+is the path of a file or of a folder counts by what is in it. Where a stage's files are, is not known here.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from espnet3.pipeline.contents import content_of, is_model, model_files
+from espnet3.pipeline.contents import content_of, is_model
+from espnet3.pipeline.folders import ProductPlaces, TooLarge, files_of, find_too_large
 from espnet3.pipeline.spec import StageSpec
 
 COSMETIC = (
@@ -47,28 +48,38 @@ class FileInput:
 def product_key(spec: StageSpec, slots: Slots) -> str:
     """Twelve hexadecimal digits that name what a stage makes by the contents of what it depends on."""
     settings = leaves_of(spec.named_by, spec.ignores, slots)
-    contents = contents_named(settings)
+    places = ProductPlaces(log_dirs=log_dirs({slot: slots.get(slot) for slot in (*spec.slots, SPECS)}))
+    contents = contents_named(settings, places)
     digests = {key: each.digest for key, each in contents.items()}
     return fingerprint_of({"settings": without_files(settings, contents), "contents": digests})[:12]
 
 
-def contents_named(
-    settings: Settings, *, relative_to: Sequence[Path] = (), own: Iterable[Path] = ()
-) -> dict[str, FileInput]:
-    """What is in the files that settings name, by the setting's key.
+def contents_named(settings: Settings, places: ProductPlaces, relative_to: Sequence[Path] = ()) -> dict[str, FileInput]:
+    """What is in the files and folders that settings name, by the setting's key.
 
     Args:
         settings: values by dotted key.
+        places: where products are, which are no inputs.
         relative_to: folders to which a path may be relative, too.
-        own: absolute paths at which the stage itself writes: what is there is no input.
     """
     contents: dict[str, FileInput] = {}
     for key, text in names_of_files(settings):
-        places = [
-            path for path in (Path(text), *(folder / text for folder in relative_to)) if path.absolute() not in own
-        ]
-        contents |= next(filter(None, (_contents_at(key, path) for path in places)), {})
+        paths = (Path(text), *(folder / text for folder in relative_to))
+        found = (_contents_at(key, path, places) for path in paths if not places.is_own(path))
+        contents |= next(filter(None, found), {})
     return contents
+
+
+def too_large_folders(settings: Settings, places: ProductPlaces) -> list[TooLarge]:
+    """The folders that settings name and that are too large to count by what is in them."""
+    return find_too_large(((key, Path(text)) for key, text in names_of_files(settings)), places)
+
+
+def log_dirs(slots: Slots) -> list[Path]:
+    """Where the stages that the slots' System declares leave their logs, and with them most of their products."""
+    references = {spec.log_dir for spec in slots.get(SPECS, {}).values() if spec.log_dir}
+    values = (_value_of(reference, slots) for reference in sorted(references))
+    return [Path(value) for value in values if isinstance(value, str)]
 
 
 def fingerprint_of(mapping: Mapping[str, Any] | DictConfig) -> str:
@@ -99,12 +110,25 @@ def names_of_files(settings: Settings) -> Iterator[tuple[str, str]]:
                 yield (key if place is None else f"{key}.{place}"), text
 
 
-def _contents_at(key: str, path: Path) -> dict[str, FileInput]:
-    """What is at `path`, which a setting names: a file, or each file of a trained model; other folders do not count."""
-    if is_model(path):
-        return {f"{key}/{file.relative_to(path)}": found for file in model_files(path) if (found := _file_input(file))}
+def _contents_at(key: str, path: Path, places: ProductPlaces) -> dict[str, FileInput]:
+    """What is at `path`, which a setting names: a file, or each file of a model or a folder without products."""
     found = _file_input(path)
-    return {key: found} if found else {}
+    if found:
+        return {key: found}
+    try:
+        files = files_of(path) if path.is_dir() and (is_model(path) or not places.hold(path)) else None
+    except (OSError, ValueError):  # too long for a path
+        return {}
+    inputs = {f"{key}/{file.relative_to(path).as_posix()}": _file_input(file) for file in files or ()}
+    return {role: each for role, each in inputs.items() if each}
+
+
+def _value_of(reference: str, slots: Slots) -> Any:
+    slot, _, key = reference.partition(".")
+    config = slots.get(slot)
+    if isinstance(config, DictConfig):
+        return OmegaConf.select(config, key)
+    return next(iter(find(config, key.split("."))), None)
 
 
 def _file_input(path: Path) -> FileInput | None:

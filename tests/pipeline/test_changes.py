@@ -59,7 +59,8 @@ class Stages(BaseSystem):
     def train(self):
         config = self.training_config
         stats = f"data/stats/{stats_key(config)}/train/feats_stats.npz"
-        used = read("data/train.jsonl", "data/valid.jsonl", stats, config.init_param.file)
+        encoder = sorted(Path(config.model.encoder).iterdir())
+        used = read("data/train.jsonl", "data/valid.jsonl", stats, config.init_param.file, *encoder)
         write(self.exp_dir / "averaged.safetensors", used, config.model.size, config.optimizer.lr)
         write(self.exp_dir / "config.yaml", config.model.size)
 
@@ -86,6 +87,7 @@ CODE = {
     "    def __init__(self, manifest):\n        pass\n",
     "dataset/builder.py": "class Builder:\n    def __init__(self, data_dir, table):\n        self.table = table\n",
 }
+ENCODER = {"encoder/config.json": "{}", "encoder/model.bin": "e"}
 REST = ["collect_stats", "train", "infer", "measure"]
 ALL = ["create_dataset", *REST]
 
@@ -102,7 +104,14 @@ parallel: {shards: 2}
 def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = Recipe(tmp_path_factory.mktemp("counting") / "toy/asr")
     shutil.rmtree(recipe.folder / "src")
-    for name, text in {**CODE, "src/__init__.py": "", "corpus.tsv": TABLE, "lm.arpa": "lm", "init.bin": "i"}.items():
+    for name, text in {
+        **CODE,
+        "src/__init__.py": "",
+        "corpus.tsv": TABLE,
+        "lm.arpa": "lm",
+        "init.bin": "i",
+        **ENCODER,
+    }.items():
         recipe.write(name, text)
     library = recipe.folder.parents[1] / "library"
     library.mkdir()
@@ -114,7 +123,9 @@ def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     training = training.replace(
         "create_dataset: {}", "create_dataset: {table: corpus.tsv}\ninit_param: {file: init.bin}"
     )
-    training = training.replace("model: {_target_: src.parts.Part}", "model: {_target_: src.model.Net, size: 1}")
+    training = training.replace(
+        "model: {_target_: src.parts.Part}", "model: {_target_: src.model.Net, size: 1, encoder: ./encoder}"
+    )
     recipe.write("conf/training.yaml", training)
     recipe.write("conf/inference.yaml", INFERENCE)
     recipe.write("conf/metrics.yaml", "metrics: [{metric: {_target_: src.parts.Part, unit: word}}]\n")
@@ -198,6 +209,9 @@ CHANGES: dict[str, tuple[Change, list[str]]] = {
     ),
     "another language model under the same path": (edit("lm.arpa", "lm", "ml"), ["infer", "measure"]),
     "other initial weights under the same path": (edit("init.bin", "i", "j"), ["train", "infer", "measure"]),
+    "another model in a folder": (edit("encoder/model.bin", "e", "f"), ["train", "infer", "measure"]),
+    "a touched file of a folder": (touch("encoder/model.bin"), []),
+    "a moved folder": (move("./encoder", "models/encoder", "conf/training.yaml"), []),
     "a touched corpus": (touch("corpus.tsv"), []),
     "a corpus that was copied again": (recopy("corpus.tsv"), []),
     "a touched language model": (touch("lm.arpa"), []),
@@ -245,6 +259,7 @@ REASONS = {
     "another language model under the same path": ("infer", r"lm\.arpa changed \(sha256 \w{8}… → \w{8}…\)"),
     "a reference corrected in the manifest": ("measure", r"data/test\.jsonl changed \(\d+ → \d+ bytes\)"),
     "other initial weights under the same path": ("train", r"init\.bin changed \(sha256 \w{8}… → \w{8}…\)"),
+    "another model in a folder": ("train", r"encoder/model\.bin changed \(sha256 \w{8}… → \w{8}…\)"),
     "cut weights": ("train", r"averaged\.safetensors is not as train left it \(\d+ → 10 bytes\)"),
     "hypotheses that are gone": ("infer", r"exp/toy/greedy/unseen/hyp\.scp is missing"),
     "the model's code": ("train", r"src\.model\.Net changed"),

@@ -1,12 +1,16 @@
 """What a stage depends on, and how a difference is told."""
 
 import json
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from espnet3.pipeline import folders
 from espnet3.pipeline.code import Code
 from espnet3.pipeline.difference import differences
 from espnet3.pipeline.fingerprint import (
@@ -20,7 +24,9 @@ from espnet3.pipeline.fingerprint import (
     running,
     stage_inputs,
 )
+from espnet3.pipeline.plan import decide
 from espnet3.pipeline.settings import FileInput, fingerprint_of
+from espnet3.runtime.temporaries import temporary_path
 from espnet3.systems.asr.system import ASRSystem
 
 TRAINING: dict[str, Any] = {
@@ -114,6 +120,63 @@ def test_what_a_stage_writes_is_none_of_its_inputs() -> None:
     assert not inputs("create_dataset").contents
     assert inputs("create_dataset").settings["training_config.dataset.train.0.data_src_args.manifest"]
     assert "training_config.dataset.train.0.data_src_args.manifest" in inputs("train").contents
+
+
+SOURCE: dict[str, Any] = {**TRAINING, "create_dataset": {"corpus": "kaldi/train"}}
+FOLDER_CHANGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
+    "nothing": (lambda folder: None, []),
+    "an edited file": (lambda folder: (folder / "text").write_text("a c"), ["kaldi/train/text changed"]),
+    "a new file": (lambda folder: (folder / "utt2spk").write_text(""), ["kaldi/train/utt2spk is new"]),
+    "a file that is gone": (lambda folder: (folder / "conf/rate").unlink(), ["kaldi/train/conf/rate is gone"]),
+    "touched": (lambda folder: os.utime(folder / "text", ns=(1, 1)), []),
+    "what Python compiled": (lambda folder: write("kaldi/train/__pycache__/a.pyc", ""), []),
+    "a temporary file": (lambda folder: temporary_path(folder / "text").write_text(""), []),
+    "all gone, as what was extracted may be": (shutil.rmtree, []),
+}
+
+
+@pytest.mark.parametrize("case", FOLDER_CHANGES)
+def test_a_folder_counts_by_what_is_in_it(case: str) -> None:
+    write("kaldi/train/text", "a b")
+    write("kaldi/train/conf/rate", "16000")
+    before = inputs("create_dataset", SOURCE)
+    change, expected = FOLDER_CHANGES[case]
+    change(Path("kaldi/train"))
+    found = differences(before, inputs("create_dataset", SOURCE, earlier=before))
+    assert [line.partition(" (")[0] for line in found] == expected
+
+
+def test_a_moved_folder_with_equal_contents_is_equal() -> None:
+    write("kaldi/train/text", "a b")
+    before = inputs("create_dataset", SOURCE)
+    Path("kaldi").rename("moved")
+    moved = {**TRAINING, "create_dataset": {"corpus": "moved/train"}}
+    assert inputs("create_dataset", moved, earlier=before).fingerprint == before.fingerprint
+
+
+@pytest.mark.parametrize("folder", ["data", "data/extracted", "exp", ".", "..", "/", "exp/../exp"])
+def test_folders_of_products_do_not_count(folder: str, here: Path) -> None:
+    for name in ("data/extracted/a", "data/train.jsonl", "exp/train.log"):
+        write(name, "1")
+    training = {**TRAINING, "create_dataset": {"here": folder}}
+    before = inputs("create_dataset", training)
+    for name in ("data/extracted/b", "exp/checkpoints/last.ckpt"):
+        write(name, "2")
+    assert inputs("create_dataset", training) == before
+    assert not before.contents
+
+
+@pytest.mark.parametrize("limit", ["MOST_FILES", "MOST_BYTES"])
+def test_a_folder_that_is_too_large_is_told(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("kaldi/train/text", "a b")
+    write("kaldi/train/wav.scp", "a b")
+    monkeypatch.setattr(folders, limit, 1)
+    system = ASRSystem(training_config=SOURCE)
+    assert inputs("create_dataset", SOURCE).settings["training_config.create_dataset.corpus"] == "kaldi/train"
+    (note,) = decide(system, Code(Path(), {}), "create_dataset").notes
+    assert note.startswith(
+        "create_dataset: training_config.create_dataset.corpus: changes in kaldi/train are not noticed"
+    )
 
 
 def test_a_file_that_is_gone_counts_as_it_was() -> None:
