@@ -110,12 +110,6 @@ def current_run() -> StageRun | None:
     return _running.get()
 
 
-def current_fingerprint() -> str | None:
-    """The fingerprint of the running stage; None where a System is used by hand."""
-    run = _running.get()
-    return run.fingerprint if run else None
-
-
 def forced() -> bool:
     """Whether the running stage is to start over whatever it finds."""
     run = _running.get()

@@ -31,14 +31,15 @@ from pathlib import Path
 from espnet3.errors import DataError
 from espnet3.systems.base.products import stats_key
 from espnet3.systems.base.system import BaseSystem
-from espnet3.pipeline.fingerprint import current_fingerprint, forced
+from espnet3.pipeline.fingerprint import current_run, forced
 
 
 class ToySystem(BaseSystem):
     def _write(self, *names):
+        run = current_run()
         for name in names:
             Path(name).parent.mkdir(parents=True, exist_ok=True)
-            Path(name).write_text(f"{current_fingerprint()} {forced()}")
+            Path(name).write_text(f"{run.fingerprint if run else None} {forced()}")
 
     def create_dataset(self):
         self._write("data/train.jsonl", "data/valid.jsonl", "data/test.jsonl")
