@@ -44,8 +44,8 @@ format: setup ## Format the code and mend what the linter can.
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-bench: setup ## Measure speed, padding and memory; prints a table and JSON.
-	$(BIN)/python -m bench
+bench: setup ## Measure speed, padding and memory; prints a table and JSON. BENCH=plan measures that alone.
+	$(BIN)/python -m bench $(BENCH)
 
 # setup.in names what builds the one dependency without a wheel (antlr4) and our own, so that no unpinned builder is downloaded.
 # dev is the union of the others; it is pinned first, and the others agree with it.
