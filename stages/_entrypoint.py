@@ -101,12 +101,12 @@ def _run_stage(stage: str, path: Path, outcome: Outcome) -> None:
             raise ConfigError("\n".join(problems))
         run_ = opened_run.of([stage])
         shard = _shard_of(stage)
+        _merge_earlier(run_, stage)  # before the decision, which looks at what the stage reads
         decision = decide_stage(run_, stage, is_forced(opened_run, run_, stage, shard))
         if decision.done:
             _say(f"{stage}: already done; ESPNET3_FORCE={stage} does it again")
             outcome.status = "skipped"
         else:
-            _merge_earlier(run_, stage)
             run_.refuse_faults(Plan(run_.system, (decision,)), find_broken_volumes(run_.system, [stage]))
             run_decision(run_.system, decision, shard)
             outcome.status = "done"

@@ -94,6 +94,18 @@ def test_the_next_stage_merges_what_is_complete(trained: Place) -> None:
     assert "DONE measure" in ran.out
     assert not (trained.folder / "exp/toy/greedy/.unfinished").exists()
     assert "already done" in trained.run("infer").out
+    assert "already done" in trained.run("measure").out
+
+
+def test_shards_are_merged_before_it_is_decided_whether_the_next_stage_is_done(trained: Place) -> None:
+    for stage in ("infer", "measure"):
+        assert trained.run(stage).code == 0
+    forced = {**COUNT, "ESPNET3_FORCE": "infer"}
+    for index in "012":
+        trained.run("infer", **forced, ESPNET3_SHARD_INDEX=index)
+    ran = trained.run("measure")
+    assert "DONE infer" in ran.out
+    assert "measure: already done" in ran.out  # for the same bytes came out
 
 
 def test_a_stage_that_cannot_be_divided_says_so(trained: Place) -> None:
