@@ -6,6 +6,8 @@ of `espnet3.components.data.tokenizer`, it does not lead back to the text.
 
 from pathlib import Path
 
+from espnet3.components.data.text import normalise
+from espnet3.components.data.text_lines import text_lines
 from espnet3.components.data.tokenizer import BLANK, UNKNOWN
 from espnet3.errors import DataError
 
@@ -33,25 +35,26 @@ class LexiconTokenizer:
 
     def encode(self, text: str, rng: object = None) -> list[int]:
         """The ids of a text's phones; nothing is drawn."""
-        return [self._ids[phone] for word in text.split() for phone in self.pronunciations.get(word, [UNKNOWN])]
+        return [
+            self._ids[phone] for word in normalise(text).split() for phone in self.pronunciations.get(word, [UNKNOWN])
+        ]
 
 
 def read_lexicon(path: Path) -> dict[str, list[str]]:
-    """The first pronunciation of each word.
+    """The first pronunciation of each word; words and phones in the form of `espnet3.components.data.text`.
 
     Raises:
-        DataError: there is no such file, or a word has no phones.
+        DataError: there is no such file, it is not UTF-8, or a word has no phones.
     """
+    lexicon: dict[str, list[str]] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        for number, line in text_lines(path):
+            word, *phones = normalise(line).split() or [""]
+            if not word or word.startswith(";;;") or word.endswith(")"):
+                continue
+            if not phones:
+                raise DataError(f"{path}:{number}: the word {word} has no phones; write `<word> <phone> <phone> ...`.")
+            lexicon.setdefault(word, phones)
     except FileNotFoundError:
         raise DataError(f"There is no lexicon {path}. Run create_dataset, or mend the path in the config.") from None
-    lexicon: dict[str, list[str]] = {}
-    for number, line in enumerate(lines, start=1):
-        word, *phones = line.split() or [""]
-        if not word or word.startswith(";;;") or word.endswith(")"):
-            continue
-        if not phones:
-            raise DataError(f"{path}:{number}: the word {word} has no phones; write `<word> <phone> <phone> ...`.")
-        lexicon.setdefault(word, phones)
     return lexicon

@@ -2,25 +2,31 @@
 
 Dataset builders write them (`write_manifest`), everything that handles utterances reads them (`Manifest`), and
 `espnet3.components.data.validation` checks them. A `Manifest` keeps line offsets in memory and nothing else, so that a
-million utterances open in seconds and travel cheaply to worker processes. Audio is not touched here.
+million utterances open in seconds and travel cheaply to worker processes. Texts are written and handed on in one
+Unicode form (see `text`), whichever a corpus or a hand-made manifest has. Audio is not touched here.
 """
 
 import codecs
 import json
+import logging
 import math
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, overload
 
 import numpy as np
 
+from espnet3.components.data.text import composed
 from espnet3.errors import DataError
 from espnet3.runtime.files import replacing
+
+log = logging.getLogger(__name__)
 
 BLOCK = 1 << 24
 """Bytes read at once."""
@@ -138,20 +144,56 @@ class Manifest(Sequence[Utterance]):
     def _parse(self, index: int, line: bytes) -> Utterance:
         parsed = parse_line(line)
         if isinstance(parsed, Utterance):
-            return parsed
+            text = composed(parsed.text)
+            return parsed if text == parsed.text else replace(parsed, text=text)
         raise DataError("\n".join(f"{self.path}:{index + 1}: {problem}" for problem in parsed))
 
 
 def write_manifest(path: Path | str, utterances: Iterable[Utterance]) -> None:
-    """Replace the manifest at `path`: one JSON object a line, keys in the order of `Utterance`, UTF-8."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+    """Replace the manifest at `path`: one JSON object a line, keys in the order of `Utterance`, UTF-8, texts in NFC.
+
+    How many texts came in another form is logged.
+    """
+    with _writing(path) as write:
         for utterance in utterances:
+            write(utterance)
+
+
+def write_splits(folder: Path, splits: Sequence[str], utterances: Iterable[tuple[str, Utterance]]) -> None:
+    """Replace `<folder>/<split>.jsonl` for each of `splits`, by utterances that come with their split.
+
+    One pass for all: utterances are not kept in memory, and where the last of them fails, no manifest is replaced.
+    """
+    with ExitStack() as stack:
+        write = {split: stack.enter_context(_writing(folder / f"{split}.jsonl")) for split in splits}
+        for split, utterance in utterances:
+            write[split](utterance)
+
+
+@contextmanager
+def _writing(path: Path | str) -> Iterator[Callable[[Utterance], None]]:
+    """What appends an utterance to the manifest that takes the place of `path` when the block ends well."""
+    changed, first = 0, ""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+
+        def write(utterance: Utterance) -> None:
             record = {column: getattr(utterance, column) for column in COLUMNS}
+            record["text"] = composed(utterance.text)
+            if record["text"] != utterance.text:
+                nonlocal changed, first
+                changed, first = changed + 1, first or utterance.utt_id
             file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+
+        yield write
+    if changed:
+        log.warning(
+            "%s: %d transcripts came in another Unicode form than NFC and were changed to it; the first is that of %s.",
+            *(path, changed, first),
+        )
 
 
 def parse_line(line: bytes) -> Utterance | list[str]:
-    """The utterance of a manifest line, or every reason why there is none."""
+    """The utterance of a manifest line, its text as it stands there, or every reason why there is none."""
     record = _load(line)
     if isinstance(record, str):
         return [record]

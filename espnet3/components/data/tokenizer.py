@@ -7,7 +7,6 @@ Text is normalised to NFC and single spaces, and to nothing else: case, punctuat
 import json
 import logging
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 import numpy as np
 from omegaconf import DictConfig
 
+from espnet3.components.data.text import composed, normalise
 from espnet3.config.instantiate import build
 from espnet3.config.sections import DataConfig, Target, read_config
 from espnet3.errors import ConfigError, DataError
@@ -39,7 +39,10 @@ BLANK, UNKNOWN, SPACE, BOUNDARY = "<blank>", "<unk>", "<space>", "<sos/eos>"
 BLANK_ID, UNKNOWN_ID = 0, 1
 
 UNKNOWN_TEXT = "\N{REPLACEMENT CHARACTER}"
-"""What <unk> reads as: one character, which no reference has."""
+"""What <unk> reads as: one character, which no reference has; in scoring it equals nothing."""
+
+SP_SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
+"""How sentencepiece writes a space; in a text, it is a character that such a tokenizer cannot have."""
 
 
 class Tokenizer(Protocol):
@@ -93,7 +96,7 @@ class CharTokenizer:
         """Text of `ids`, without <blank> and <sos/eos>."""
         readable = {UNKNOWN: UNKNOWN_TEXT, SPACE: " "}
         symbols = (self.symbols[index] for index in _spoken(ids, len(self)))
-        return "".join(readable.get(symbol, symbol) for symbol in symbols)
+        return composed("".join(readable.get(symbol, symbol) for symbol in symbols))
 
     def missing(self, text: str) -> set[str]:
         """Characters of `text` that have no symbol."""
@@ -158,13 +161,13 @@ class SentencePieceTokenizer:
 
     def encode(self, text: str, rng: np.random.Generator | None = None) -> list[int]:
         """Ids of `text`; drawn at random where `rng` is given and `nbest` is more than 1."""
-        text = normalise(text)
+        text = normalise(text).replace(SP_SPACE, UNKNOWN_TEXT)
         pieces = self._draw(text, rng) if rng and self.nbest > 1 and text else self._model.encode(text)
         return [piece + 1 for piece in pieces]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`, without <blank> and <sos/eos>."""
-        return str(self._model.decode([index - 1 for index in _spoken(ids, len(self))]))
+        return composed(self._model.decode([index - 1 for index in _spoken(ids, len(self))]))
 
     def missing(self, text: str) -> set[str]:
         """Characters of `text` that have no symbol."""
@@ -174,7 +177,8 @@ class SentencePieceTokenizer:
         """Make the model at `path`; the same texts and options give the same bytes."""
         from sentencepiece import SentencePieceTrainer
 
-        sentences = [sentence for sentence in map(normalise, texts) if sentence]
+        given = (normalise(text.replace(SP_SPACE, " ")) for text in texts)
+        sentences = [sentence for sentence in given if sentence]
         if not sentences:
             raise DataError("The training transcripts hold no text, so sentencepiece has nothing to learn from.")
         model = BytesIO()
@@ -274,11 +278,6 @@ def _warn_of_missing(tokenizer: Tokenizer, data: "SpeechDataset", name: str) -> 
             "%s: %d of %d texts have characters that the training transcripts lack: %s; the first is %s.",
             *(name, len(lacking), len(data), shown, first),
         )
-
-
-def normalise(text: str) -> str:
-    """`text` in NFC, with single spaces between words and none at the ends."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def _read(path: str) -> bytes:

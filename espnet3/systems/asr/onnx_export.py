@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from espnet3.components.data.dataset import Sample
+from espnet3.components.data.text import normalise
 from espnet3.components.modeling.masking import without_padding
 from espnet3.errors import ConfigError, DataError
 from espnet3.runtime.progress import track
@@ -124,7 +125,7 @@ def compare(original: Recogniser, paths: dict[str, Path], samples: Sequence[Samp
     differing = dict.fromkeys(models, 0)
     words = 0
     for sample in track(samples, len(samples), "onnx"):
-        reference = sample["text"].split()
+        reference = normalise(sample["text"]).split()
         words += len(reference)
         expected = original.decode([sample])[0].text
         errors["torch"] += _word_errors(expected, reference)
@@ -153,8 +154,9 @@ def _recogniser(original: Recogniser, path: Path) -> OnnxRecogniser:
 
 
 def _word_errors(text: str, reference: list[str]) -> int:
-    ids = {word: number for number, word in enumerate(sorted({*text.split(), *reference}))}
-    return edit_distance([ids[word] for word in text.split()], [ids[word] for word in reference])
+    words = normalise(text).split()
+    ids = {word: number for number, word in enumerate(sorted({*words, *reference}))}
+    return edit_distance([ids[word] for word in words], [ids[word] for word in reference])
 
 
 def _rate(errors: int, words: int) -> float:

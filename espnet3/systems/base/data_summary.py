@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from espnet3.components.charts import histogram
 from espnet3.components.data.manifest import Utterance
-from espnet3.components.data.tokenizer import normalise
+from espnet3.components.data.text import normalise
 
 PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
 

@@ -18,7 +18,7 @@ UTTERANCE = Utterance("u0", "a.wav", 0.0, 1.0, 16000, "TEXT", "s0", CHECKSUM)
 TEXTS = {
     "japanese": "こんにちは 世界",
     "arabic": "السلام عليكم",
-    "combining": "e\u0301 n\u0303",
+    "combining": "q\u0301 n\u0304",
     "astral": "\U0001d54a 👩\u200d🎤",
     "quotes": 'he said "duration": 5 \\ and left',
     "key as value": "duration",

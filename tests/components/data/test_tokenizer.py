@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
 from espnet3.components.data.manifest import Utterance, write_manifest
+from espnet3.components.data.text import normalise
 from espnet3.components.data.tokenizer import (
     UNKNOWN_TEXT,
     CharTokenizer,
     SentencePieceTokenizer,
     Tokenizer,
-    normalise,
     train_tokenizer,
 )
 from espnet3.errors import ConfigError, DataError

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from espnet3.components.data.text import composed
+from espnet3.components.data.text_lines import text_lines
 from espnet3.errors import DataError
 from espnet3.runtime.files import replacing
 from espnet3.systems.asr.decoding.backoff import UNKNOWN, Ngram, Words
@@ -34,6 +36,11 @@ def read_arpa(path: Path) -> Ngram:
                 words, log_prob, log_backoff = _parse(line, order)
             except ValueError as error:
                 raise DataError(f"{path}:{number}: {error} Correct the line, or make the file again.") from None
+            if words in log_probs:
+                raise DataError(
+                    f"{path}:{number}: {' '.join(words)!r} was listed before, maybe in another Unicode form, which is "
+                    "the same word here. Make the file again, from texts in NFC."
+                )
             log_probs[words] = log_prob
             if log_backoff is not None:
                 log_backoffs[words] = log_backoff
@@ -54,15 +61,14 @@ def _content(path: Path) -> Iterator[tuple[int, str]]:
     if not path.is_file():
         raise DataError(f"There is no language model {path}. Correct the path (arpa).")
     try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                text = line.strip()
-                if text == "\\end\\":
-                    return
-                if text and text != "\\data\\":
-                    yield number, text
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error.reason}): an ARPA file is. Is it a binary model?") from None
+        for number, line in text_lines(path):
+            text = composed(line.strip())
+            if text == "\\end\\":
+                return
+            if text and text != "\\data\\":
+                yield number, text
+    except DataError as error:
+        raise DataError(f"{error} An ARPA file is text; is it a binary model?") from None
     raise DataError(f"{path} does not end with '\\end\\': it was cut short. Make the file again.")
 
 

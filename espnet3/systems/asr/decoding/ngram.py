@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from espnet3.components.data.manifest import Manifest
+from espnet3.components.data.text import normalise
 from espnet3.errors import ConfigError, DataError
 from espnet3.systems.asr.decoding.arpa import read_arpa
 from espnet3.systems.asr.decoding.backoff import Ngram
@@ -55,4 +56,4 @@ def _from_manifests(manifest: str | Iterable[str] | None, order: int, smoothing:
 
 
 def _sentences(path: str) -> Iterator[list[str]]:
-    return (utterance.text.split() for utterance in Manifest(path))
+    return (normalise(utterance.text).split() for utterance in Manifest(path))

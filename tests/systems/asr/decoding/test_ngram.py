@@ -144,6 +144,26 @@ def test_a_malformed_arpa_file_is_refused(tmp_path: Path, content: str, message:
         read_arpa(tmp_path / "lm.arpa")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (FOREIGN.replace(" b\n", " \u00e9\n").encode("latin-1"), r"lm\.arpa:11: is not UTF-8 .*is it a binary model\?"),
+        (FOREIGN.encode("utf-16"), r"lm\.arpa:1: is UTF-16"),
+        (FOREIGN.replace(" b\n", " \u00e9\n-0.6 e\u0301\n").encode(), r"lm\.arpa:12: '\u00e9' was listed before"),
+    ],
+    ids=["Latin-1", "UTF-16", "a word in two forms"],
+)
+def test_what_cannot_be_compared_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "lm.arpa").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_arpa(tmp_path / "lm.arpa")
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path: Path) -> None:
+    (tmp_path / "lm.arpa").write_bytes(b"\xef\xbb\xbf" + FOREIGN.lstrip().replace("\n", "\r\n").encode())
+    assert read_arpa(tmp_path / "lm.arpa").words == ["a", "b"]
+
+
 def test_a_model_is_learned_from_manifests(tmp_path: Path) -> None:
     paths = [str(tmp_path / f"{number}.jsonl") for number in (0, 1)]
     for path, texts in zip(paths, (TEXT[:3], TEXT[3:]), strict=True):
