@@ -22,7 +22,10 @@ from espnet3.errors import ConfigError
 _SHARED = ("exp_tag", "exp_dir", "data_dir", "recipe_dir")
 HANDED_DOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "inference_config": {"training_config": (*_SHARED, "dataset")},
-    "metrics_config": {"training_config": (*_SHARED, "dataset", "seed"), "inference_config": ("inference_dir",)},
+    "metrics_config": {
+        "training_config": (*_SHARED, "dataset", "seed", "language"),
+        "inference_config": ("inference_dir",),
+    },
     "publication_config": {"training_config": _SHARED, "inference_config": ("inference_dir", "model")},
 }
 """slot → slot that it inherits from → keys taken from there where the slot leaves them out (or null)."""

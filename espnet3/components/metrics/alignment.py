@@ -11,6 +11,9 @@ from functools import cached_property
 from itertools import zip_longest
 from typing import Any, Literal, NamedTuple
 
+UNREADABLE, _IN_REFERENCES = "\N{REPLACEMENT CHARACTER}", "\udfff"
+"""What `<unk>` reads as, and what stands for it in references meanwhile: half a surrogate pair, which no text has."""
+
 Kind = Literal["equal", "substitute", "insert", "delete"]
 Unit = Literal["words", "characters"]
 
@@ -91,7 +94,8 @@ def align(references: list[str], hypotheses: list[str], unit: Unit) -> list[Alig
     """Align each hypothesis to its reference; empty texts are fine.
 
     Words are what white space separates. Characters are Unicode code points, with single spaces between words counted
-    as characters; a letter with a combining mark counts as two unless the text is normalised (NFC) before.
+    as characters; a letter with a combining mark counts as two unless the text is normalised (NFC) before. U+FFFD is
+    right nowhere: in a hypothesis it is `<unk>`, in a reference a character that was lost, and they are not the same.
     """
     import jiwer
 
@@ -100,7 +104,8 @@ def align(references: list[str], hypotheses: list[str], unit: Unit) -> list[Alig
     )
     if not references:
         return []
-    result = process([" ".join(text.split()) for text in references], [" ".join(text.split()) for text in hypotheses])
+    told = [text.replace(UNREADABLE, _IN_REFERENCES) for text in references]
+    result = process([" ".join(text.split()) for text in told], [" ".join(text.split()) for text in hypotheses])
     return [
         Alignment(tuple(edit for chunk in chunks for edit in _edits(chunk, ref, hyp)))
         for ref, hyp, chunks in zip(result.references, result.hypotheses, result.alignments, strict=True)
@@ -111,4 +116,4 @@ def _edits(chunk: Any, ref: list[str], hyp: list[str]) -> Iterable[Edit]:
     pairs = zip_longest(
         ref[chunk.ref_start_idx : chunk.ref_end_idx], hyp[chunk.hyp_start_idx : chunk.hyp_end_idx], fillvalue=""
     )
-    return (Edit(chunk.type, left, right) for left, right in pairs)
+    return (Edit(chunk.type, left.replace(_IN_REFERENCES, UNREADABLE), right) for left, right in pairs)

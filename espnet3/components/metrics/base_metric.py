@@ -30,6 +30,8 @@ class MetricContext:
     """{utt_id: speaker}."""
     seed: int = 0
     """Of everything random."""
+    languages: tuple[str, ...] = ()
+    """Codes of the texts' languages, as far as the config names them."""
 
 
 @dataclass(frozen=True)

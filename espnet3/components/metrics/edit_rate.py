@@ -4,7 +4,7 @@ A System's metrics derive from `EditRate` and say what a token is. Values are in
 interval; the alignments go along, for `measure` to make tables and the report of.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -25,6 +25,8 @@ class EditRate(BaseMetric):
     Args:
         normaliser: name of the text normaliser, see `espnet3.components.metrics.normalisers`.
         name: of the rate and prefix of the other values; to be given where one config has two of a kind.
+        language: code of the texts' language, such as `tr`, or a list of them, for case folding; the config's
+            (`language` of the metrics or the training config) where left out.
 
     Raises:
         ConfigError: there is no such normaliser, or the name is empty.
@@ -33,9 +35,12 @@ class EditRate(BaseMetric):
     unit: ClassVar[Unit]
     default_name: ClassVar[str]
 
-    def __init__(self, normaliser: str = "none", name: str | None = None) -> None:
+    def __init__(
+        self, normaliser: str = "none", name: str | None = None, language: str | Sequence[str] | None = None
+    ) -> None:
         self.normaliser = normaliser
-        self.normalise = get_normaliser(normaliser)
+        self.languages = (language,) if isinstance(language, str) else None if language is None else tuple(language)
+        get_normaliser(normaliser)
         self.name = self.default_name if name is None else name
         if not self.name.strip():
             raise ConfigError(f"{type(self).__name__}: name is empty; leave it out, or give one such as 'wer_basic'.")
@@ -51,10 +56,10 @@ class EditRate(BaseMetric):
             DataError: no reference holds a token, so that there is no rate.
         """
         refs, hyps = data["ref"], data["hyp"]
+        languages = context.languages if self.languages is None else self.languages
+        normalise = get_normaliser(self.normaliser, languages)
         found = align(
-            [self.normalise(text) for text in refs.values()],
-            [self.normalise(hyps[utt_id]) for utt_id in refs],
-            self.unit,
+            [normalise(text) for text in refs.values()], [normalise(hyps[utt_id]) for utt_id in refs], self.unit
         )
         alignments = Alignments(self.name, self.unit, dict(zip(refs, found, strict=True)))
         if alignments.counts().reference == 0:

@@ -5,9 +5,9 @@ stage starts; the stage functions read their settings through `read_config`. Key
 recipe's own and are left alone. What stands behind a `_target_` is described by the class that it names.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from espnet3.config.sections import DataConfig, Dataset, DatasetReference, Folder, Section, Target, read_config
@@ -28,6 +28,10 @@ __all__ = [
     "TrainingConfig",
     "read_config",
 ]
+
+
+Languages = Annotated[list[str], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
+"""One code, or a list of them."""
 
 
 class Dataloader(Section):
@@ -104,6 +108,8 @@ class TrainingConfig(DataConfig):
     stats_dir: Folder
     """Where collect_stats writes."""
     seed: NonNegativeInt = 0
+    language: Languages = Field(default_factory=list)
+    """ISO 639 code of the corpus's language, such as tr, or a list of them; metrics fold case by it."""
     num_threads: PositiveInt | None = None
     """Threads of numpy and torch in a stage; every processor where left out. A fixed number gives bit-exact results."""
     num_device: PositiveInt = 1
@@ -185,6 +191,8 @@ class MetricsConfig(Section):
     dataset: Dataset
     """Its `test` list is measured; that of the training config where left out."""
     metrics: list[MetricReference]
+    language: Languages = Field(default_factory=list)
+    """ISO 639 code of the references' language, or a list of them; that of the training config where left out."""
     seed: NonNegativeInt = 0
     """Of the bootstrap."""
     worst_utterances: NonNegativeInt = 10

@@ -73,7 +73,8 @@ def _build(reference: MetricReference, key: str) -> BaseMetric:
 def _score(settings: MetricsConfig, name: str, dataset: SpeechDataset, metrics: Sequence[BaseMetric]) -> ScoredSet:
     utterances = read_utterances(name, dataset)
     folder = Path(settings.inference_dir) / name
-    context = MetricContext(name, folder, {key: each.speaker for key, each in utterances.items()}, settings.seed)
+    speakers = {key: each.speaker for key, each in utterances.items()}
+    context = MetricContext(name, folder, speakers, settings.seed, tuple(settings.language))
     values: Values = {}
     aligned: list[tuple[MetricResult, dict[str, dict[str, str]]]] = []
     for number, (metric, reference) in enumerate(zip(metrics, settings.metrics, strict=True)):

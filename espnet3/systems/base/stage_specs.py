@@ -13,7 +13,7 @@ TRAINING_MANIFESTS = tuple(f"{{{split}.*.data_src_args.manifest}}" for split in 
 
 # Paths say where products are, not what they are; a tag names the experiment; test sets reach no weight.
 _PATHS = ("exp_tag", "data_dir", "stats_dir", "recipe_dir")
-_NOT_OF_TRAINING = (*_PATHS, "exp_dir", "create_dataset", "dataset.test")
+_NOT_OF_TRAINING = (*_PATHS, "exp_dir", "create_dataset", "dataset.test", "language")
 _NOT_OF_INFERENCE = (*_PATHS, "inference_dir", "dataset.train", "dataset.valid")
 _NOT_OF_METRICS = (*_NOT_OF_INFERENCE, "exp_dir", "worst_utterances")
 

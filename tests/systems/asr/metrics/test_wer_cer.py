@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from espnet3.components.metrics.base_metric import MetricContext
+from espnet3.components.metrics.edit_rate import EditRate
 from espnet3.errors import ConfigError, DataError
 from espnet3.systems.asr.metrics.cer import CER
 from espnet3.systems.asr.metrics.wer import WER
@@ -85,3 +86,31 @@ def test_bad_settings(arguments: dict[str, str], message: str) -> None:
 
 def test_rates_over_100() -> None:
     assert WER()({"ref": {"u": "a"}, "hyp": {"u": "b c d"}}, CONTEXT)["wer"] == 300.0
+
+
+@pytest.mark.parametrize("normaliser", ["none", "basic"])
+@pytest.mark.parametrize("metric", [WER, CER])
+def test_a_lost_character_is_right_nowhere(metric: type[EditRate], normaliser: str) -> None:
+    data = {"ref": {"u": "one caf\ufffd"}, "hyp": {"u": "one caf\ufffd"}}
+    result = metric(normaliser)(data, CONTEXT)
+    assert result[f"{metric.default_name}_substitutions"] == 1
+    found = metric(normaliser).evaluate(data, CONTEXT).alignments
+    assert found is not None
+    wrong = [edit for edit in found.utterances["u"].edits if edit.kind != "equal"]
+    assert [(edit.ref[-1], edit.hyp[-1]) for edit in wrong] == [("\ufffd", "\ufffd")]
+
+
+def test_an_unknown_character_is_no_punctuation() -> None:
+    assert WER("basic")({"ref": {"u": "hello"}, "hyp": {"u": "hello \ufffd"}}, CONTEXT)["wer"] == 100.0
+
+
+@pytest.mark.parametrize(
+    ("own", "configured", "rate"),
+    [(None, (), 100.0), (None, ("tr",), 0.0), ("tr", (), 0.0), (["en", "tr"], (), 0.0), ("en", ("tr",), 100.0)],
+)
+def test_the_language_is_the_metrics_own_or_that_of_the_config(
+    own: str | list[str] | None, configured: tuple[str, ...], rate: float
+) -> None:
+    context = MetricContext("unseen", Path(), languages=configured)
+    data = {"ref": {"u": "I\u015eIK"}, "hyp": {"u": "\u0131\u015f\u0131k"}}
+    assert WER("basic", language=own)(data, context)["wer"] == rate
