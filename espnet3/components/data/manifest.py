@@ -173,22 +173,23 @@ def write_splits(folder: Path, splits: Sequence[str], utterances: Iterable[tuple
 @contextmanager
 def _writing(path: Path | str) -> Iterator[Callable[[Utterance], None]]:
     """What appends an utterance to the manifest that takes the place of `path` when the block ends well."""
-    changed, first = 0, ""
+    written, changed, first = 0, 0, ""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
 
         def write(utterance: Utterance) -> None:
+            nonlocal written, changed, first
             record = {column: getattr(utterance, column) for column in COLUMNS}
             record["text"] = composed(utterance.text)
             if record["text"] != utterance.text:
-                nonlocal changed, first
                 changed, first = changed + 1, first or utterance.utt_id
+            written += 1
             file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
 
         yield write
     if changed:
         log.warning(
-            "%s: %d transcripts came in another Unicode form than NFC and were changed to it; the first is that of %s.",
-            *(path, changed, first),
+            "%s: %d of %d transcripts came in another Unicode form than NFC and were changed to it, first that of %s.",
+            *(path, changed, written, first),
         )
 
 

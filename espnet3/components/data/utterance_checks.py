@@ -13,7 +13,9 @@ from pathlib import Path
 from espnet3.components.data.audio import TOLERANCE, AudioInfo, audio_info
 from espnet3.components.data.audio_check import AudioCheck
 from espnet3.components.data.audio_index_writer import EntrySorter
+from espnet3.components.data.invisible import without_invisible
 from espnet3.components.data.manifest import Utterance
+from espnet3.components.data.text_checks import text_faults
 from espnet3.errors import DataError
 
 SHORTEST = 0.01
@@ -90,16 +92,26 @@ class UtteranceCheck:
             return f"{path} cannot be read: {error.strerror}.", b""
 
 
+def checked(utterance: Utterance) -> Utterance:
+    """The utterance, for a dataset builder to write; its audio is not looked at.
+
+    Raises:
+        DataError: its id, text, speaker or times cannot be right; names all faults, one a line.
+    """
+    if problems := _text_problems(utterance) + _time_problems(utterance):
+        raise DataError("\n".join(problems))
+    return utterance
+
+
 def _text_problems(utterance: Utterance) -> list[str]:
     problems = []
     if utterance.utt_id.split() != [utterance.utt_id]:
         problems.append(f"utt_id is {utterance.utt_id!r}: it must not be empty or hold white space.")
     elif "/" in utterance.utt_id or "\0" in utterance.utt_id or utterance.utt_id in {".", ".."}:
         problems.append(f"utt_id is {utterance.utt_id!r}, which cannot name a file. Leave out slashes.")
-    if not utterance.text.strip():
-        problems.append("text is empty.")
-    elif len(utterance.text.splitlines()) > 1 or "\0" in utterance.text:
-        problems.append(f"text holds a line break or a NUL: {utterance.text!r}.")
+    elif without_invisible(utterance.utt_id) != utterance.utt_id:
+        problems.append(f"utt_id is {utterance.utt_id!r}: it must not hold characters that nobody sees.")
+    problems += text_faults(utterance.text)
     if not utterance.speaker.strip():
         problems.append("speaker is empty. Where it is not known, give each recording a name of its own.")
     if not utterance.audio or "\0" in utterance.audio:

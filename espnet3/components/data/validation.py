@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from espnet3.components.data.audio_check import AudioCheck
 from espnet3.components.data.audio_index_writer import EntrySorter
 from espnet3.components.data.manifest import Manifest, Utterance, parse_line
+from espnet3.components.data.text import normalise
+from espnet3.components.data.text_checks import TextNotes
 from espnet3.components.data.utterance_checks import LONGEST, Missing, UtteranceCheck
 from espnet3.errors import DataError
 
@@ -51,7 +53,9 @@ class ManifestReport:
     ids: Hashes = field(default_factory=lambda: np.empty(0, np.int64))
     """Hash of each line's utt_id (0 for a malformed line): a million texts themselves would not fit."""
     texts: Hashes = field(default_factory=lambda: np.empty(0, np.int64))
-    """Hash of each text."""
+    """Hash of each text, in the form in which texts are compared."""
+    warnings: list[Problem] = field(default_factory=list)
+    """What is worth a look in the texts: one for each kind, with the first line that has it."""
 
 
 def validate_manifest(
@@ -107,26 +111,21 @@ def check_splits(splits: Mapping[str, Sequence[ManifestReport]]) -> list[Problem
     return problems
 
 
-def problem_list(problems: Sequence[Problem | str], limit: int) -> str:
-    """The first `limit` problems, one a line, under how many there are."""
-    head = "The data has 1 problem:" if len(problems) == 1 else f"The data has {len(problems)} problems:"
-    rest = [f"... and {len(problems) - limit} more."] if len(problems) > limit else []
-    return "\n".join([head, *map(str, problems[:limit]), *rest])
-
-
 def _fill(report: ManifestReport, manifest: Manifest, check: UtteranceCheck) -> None:
-    ids, texts = array("q"), array("q")
+    ids, texts, notes = array("q"), array("q"), TextNotes()
     for number, line in enumerate(manifest.lines(), start=1):
         parsed = parse_line(line)
         if isinstance(parsed, Utterance):
             report.utterances += 1
             report.seconds += parsed.duration if 0 < parsed.duration < LONGEST else 0.0
             report.speakers.add(parsed.speaker)
-            texts.append(hash(parsed.text))
+            texts.append(hash(normalise(parsed.text)))
+            notes.add(number, parsed.text)
         ids.append(hash(parsed.utt_id) if isinstance(parsed, Utterance) else 0)
         messages = check.problems(parsed) if isinstance(parsed, Utterance) else parsed
         report.problems += [Problem(report.path, number, message) for message in messages]
     report.ids, report.texts = np.asarray(ids, np.int64), np.asarray(texts, np.int64)
+    report.warnings = [Problem(report.path, line, message, is_warning=True) for line, message in notes.messages()]
 
 
 def _repeated(hashes: Hashes) -> NDArray[np.intp]:

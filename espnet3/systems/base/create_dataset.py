@@ -9,7 +9,7 @@ configured is told by `espnet3.systems.base.build_job`.
 import errno
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from omegaconf import DictConfig
 from espnet3.components.data.audio_index import ManifestState
 from espnet3.components.data.audio_index_writer import EntrySorter, write_index
 from espnet3.components.data.dataset_reference import check_test_names, load_dataset
-from espnet3.components.data.validation import ManifestReport, Problem, check_manifest, check_splits, problem_list
+from espnet3.components.data.faults import SHOWN, ManyFaults, problem_list
+from espnet3.components.data.validation import ManifestReport, Problem, check_manifest, check_splits
 from espnet3.config.sections import DataConfig, DatasetReference, read_config
 from espnet3.errors import ConfigError, DataError
 from espnet3.runtime.files import remove, remove_leftovers, write_text
@@ -30,8 +31,6 @@ log = logging.getLogger(__name__)
 
 PROBLEMS_FILE = "problems.txt"
 """Under `data_dir`, where the data has more problems than a message should list."""
-SHOWN = 50
-"""Problems in a message."""
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 """What a folder says that may only be read, as that of a manifest made elsewhere may be."""
 
@@ -41,7 +40,7 @@ def create_dataset(config: DictConfig | dict[str, Any]) -> None:
 
     Raises:
         ConfigError: a reference or an argument of a builder is wrong, or `data_dir` cannot be written.
-        DataError: names every problem of the manifests, with file and line.
+        DataError: names every problem of the builders' corpora or, where there is none, of the manifests.
         LostLease: another process began to build in the same `data_dir`.
     """
     settings = read_config(DataConfig, config, "training_config")
@@ -49,8 +48,7 @@ def create_dataset(config: DictConfig | dict[str, Any]) -> None:
     jobs = build_jobs(settings)
     with _owned(Path(settings.data_dir)):
         remove_leftovers(settings.data_dir, nested=False)
-        for job in jobs:
-            job.run()
+        _build(jobs, Path(settings.data_dir))
         _check(settings, jobs)
 
 
@@ -67,6 +65,18 @@ def _owned(data_dir: Path) -> Iterator[None]:
             f"training_config.data_dir: {data_dir} cannot be written ({error.strerror}). Make it writable, or choose "
             "another directory."
         ) from error
+
+
+def _build(jobs: list[BuildJob], data_dir: Path) -> None:
+    """Run every job, also after one whose corpus is faulty, and raise all faults together."""
+    found: list[ManyFaults] = []
+    for job in jobs:
+        try:
+            job.run()
+        except ManyFaults as error:
+            found.append(error)
+    faults = [fault for error in found for fault in error.faults]
+    _raise(faults, sum(error.total for error in found), data_dir)
 
 
 def _check(settings: DataConfig, jobs: list[BuildJob]) -> None:
@@ -86,7 +96,7 @@ def _check(settings: DataConfig, jobs: list[BuildJob]) -> None:
             continue
         if path not in reports:
             reports[path] = _check_manifest(path)
-            problems += reports[path].problems
+            problems += reports[path].problems + reports[path].warnings
         splits.setdefault(split, []).append(reports[path])
     problems += check_splits(splits)
     _summarize(splits)
@@ -146,12 +156,19 @@ def _summarize(splits: dict[str, list[ManifestReport]]) -> None:
 def _report(problems: list[Problem | str], data_dir: Path) -> None:
     errors = [problem for problem in problems if isinstance(problem, str) or not problem.is_warning]
     for problem in problems:
-        if problem not in errors:
+        if isinstance(problem, Problem) and problem.is_warning:
             log.warning("%s", problem)
+    _raise(errors, len(errors), data_dir)
+
+
+def _raise(errors: Sequence[Problem | str], total: int, data_dir: Path) -> None:
+    """Raise the first errors, where there are any, of `total`; those that are too many for a message go into a file."""
     remove(data_dir / PROBLEMS_FILE)
     if not errors:
         return
-    if len(errors) > SHOWN:
+    where = ""
+    if total > SHOWN:
         write_text(data_dir / PROBLEMS_FILE, "".join(f"{error}\n" for error in errors))
-    where = f" All of them are in {data_dir / PROBLEMS_FILE}." if len(errors) > SHOWN else ""
-    raise DataError(problem_list(errors, SHOWN) + where)
+        which = "All of them are" if len(errors) == total else f"The first {len(errors)} are"
+        where = f" {which} in {data_dir / PROBLEMS_FILE}."
+    raise DataError(problem_list(errors, SHOWN, total) + where)

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from espnet3.components.data.audio import checksum
+from espnet3.components.data.faults import problem_list
 from espnet3.components.data.validation import (
     Problem,
     check_manifest,
     check_splits,
-    problem_list,
     validate_manifest,
 )
 from tests.components.data.corpus import record, write_audio, write_lines

@@ -230,6 +230,71 @@ def test_many_problems_are_kept_in_a_file(recipe: Recipe) -> None:
     assert not (recipe.data / "problems.txt").exists()
 
 
+FAULTY = BUILDER.replace(
+    "        path = self.data_dir",
+    "        with Faults() as faults:\n"
+    "            for number in range(int(self.texts[0])):\n"
+    "                faults.add(f'corpus.tsv:{number}: is wrong.')\n"
+    "        path = self.data_dir",
+).replace("from espnet3.runtime", "from espnet3.components.data.faults import Faults\nfrom espnet3.runtime")
+
+
+@pytest.mark.parametrize(
+    ("count", "where"), [(1, ""), (60, " All of them are in "), (10_001, " The first 10000 are in ")]
+)
+def test_what_a_builder_found_is_told_at_once_and_kept(tmp_path: Path, count: int, where: str) -> None:
+    recipe = Recipe(tmp_path, FAULTY)
+    with pytest.raises(DataError) as caught:
+        create_dataset(recipe.config(texts=[str(count)]))
+    assert str(caught.value).startswith(f"The data has {count} problem")
+    assert "\ncorpus.tsv:0: is wrong." in str(caught.value)
+    assert where in str(caught.value)
+    kept = recipe.data / "problems.txt"
+    assert len(kept.read_text().splitlines()) == min(count, 10_000) if where else not kept.exists()
+    assert not list(recipe.data.glob("*.jsonl"))
+
+
+def test_the_faults_of_several_builders_come_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe(tmp_path, FAULTY)
+    (recipe.folder / "second_corpus.py").write_text(FAULTY.replace("corpus.tsv", "second.tsv"))
+    monkeypatch.syspath_prepend(recipe.folder)
+    config = recipe.config(texts=["2"])
+    config["dataset"]["valid"] = [{"data_src": "second_corpus", "data_src_args": {"manifest": "valid.jsonl"}}]
+    with pytest.raises(DataError, match=r"4 problems:\ncorpus\.tsv:0(.*\n)+second\.tsv:1"):
+        create_dataset(config)
+    monkeypatch.delitem(sys.modules, "second_corpus")
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [entry.getMessage() for entry in caplog.records if entry.levelno == logging.WARNING]
+
+
+def test_what_was_changed_and_what_nobody_sees_is_warned_of(recipe: Recipe, caplog: pytest.LogCaptureFixture) -> None:
+    create_dataset(recipe.config(texts=["ONE", "cafe\u0301", "a\u200bb", "\u200b\u200bc", "\ufeffna\u0308h"]))
+    for split in ("train", "test"):
+        path = recipe.data / f"{split}.jsonl"
+        for message in (
+            f"{path}: 2 of 5 transcripts came in another Unicode form than NFC and were changed to it, first that of "
+            f"{split}1.",
+            f"{path}:3: 2 texts, from this one on, are written with what nobody sees: zero-width space, 3 in all. Take "
+            "it out.",
+            f"{path}:5: 1 text is written with what nobody sees: byte order mark, 1 in all. Take it out.",
+        ):
+            assert warnings(caplog).count(message) == 1
+        assert [each.text for each in Manifest(path)][1] == f"{split} caf\u00e9"
+        assert AudioIndex(path)
+
+
+def test_a_text_in_two_forms_is_one_text(recipe: Recipe, caplog: pytest.LogCaptureFixture) -> None:
+    create_dataset(recipe.config())
+    for split, text in (("train", "caf\u00e9"), ("test", "cafe\u0301")):
+        path = recipe.data / f"{split}.jsonl"
+        path.write_text(path.read_text().replace(f"{split} TWO", text))
+    create_dataset(recipe.config())
+    assert f"{recipe.data}/test.jsonl:2: 1 text is in another Unicode form than NFC" in "\n".join(warnings(caplog))
+    assert "train and test set plain share 1 text (1 of 2 utterances)." in "\n".join(warnings(caplog))
+
+
 def test_a_manifest_that_no_builder_makes_is_named(recipe: Recipe) -> None:
     config = recipe.config()
     config["dataset"]["valid"] = [{"data_src_args": {"manifest": str(recipe.data / "dev.jsonl")}}]
