@@ -98,14 +98,68 @@ def test_an_edited_table_makes_other_manifests(tmp_path: Path) -> None:
         ("split\tutt_id\taudio\ttext\n", "no column speaker"),
         ("split\tutt_id\taudio\tspeaker\ttext\ndev\ta\ta.wav\tb\tc\n", "corpus.tsv:2: split is 'dev'"),
         ("split\tutt_id\taudio\tspeaker\ttext\ntrain\ta\tgone.wav\tb\tc\n", "gone.wav does not exist"),
+        ("split\tutt_id\taudio\tspeaker\ttext\ntrain\ta\ta.wav\tb\tc\td\n", "corpus.tsv:2: the row has 6 fields"),
+        ("split\tutt_id\taudio\tspeaker\ttext\ntrain\ta\n", "corpus.tsv:2: the row has 2 of 5 fields"),
+        (
+            f"split\tutt_id\taudio\tspeaker\ttext\ntrain\ta\ta.wav\tb\t{'c' * 140_000}\n",
+            "corpus.tsv:2: a field has 140000",
+        ),
+        ("split\tutt_id\taudio\tspeaker\ttext\ntrain\ta\ta.wav\tb\tc\n".encode("utf-16"), "corpus.tsv:1: is UTF-16"),
+        (
+            "split\tutt_id\taudio\tspeaker\ttext\ntrain\ta\ta.wav\tb\t\u00e9\n".encode("latin-1"),
+            "corpus.tsv:2: is not UTF-8",
+        ),
     ],
-    ids=["no table", "no such column", "unknown split", "no audio"],
+    ids=[
+        *("no table", "no such column", "unknown split", "no audio", "a tab", "a row of two fields", "a long field"),
+        *("UTF-16", "Latin-1"),
+    ],
 )
-def test_a_wrong_table_is_said_to_be_wrong(tmp_path: Path, table: str | None, message: str) -> None:
+def test_a_wrong_table_is_said_to_be_wrong(tmp_path: Path, table: str | bytes | None, message: str) -> None:
     recipe = copy_template(tmp_path)
     if table is not None:
-        (recipe / "corpus.tsv").write_text(table, encoding="utf-8")
+        (recipe / "corpus.tsv").write_bytes(table if isinstance(table, bytes) else table.encode())
     done = run(recipe, "--stages", "create_dataset")
     assert done.returncode == 66
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_everything_that_is_wrong_with_a_corpus_is_told_at_once(tmp_path: Path) -> None:
+    recipe = copy_template(tmp_path)
+    write_corpus(recipe)
+    for number in (0, 9):
+        wav = recipe / "wav" / f"{number}.wav"
+        wav.write_bytes(wav.read_bytes()[:5000])
+    table = recipe / "corpus.tsv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    lines[2] = lines[2].replace("\thøy", "\t\u200b").replace("\tlav", "\t\u200b")
+    lines[3] = lines[3].replace("train", "dev", 1)
+    lines[4] += "\t"
+    table.write_text("\n".join(lines), encoding="utf-8")
+
+    done = run(recipe, "--stages", "create_dataset")
+
+    assert done.returncode == 66
+    assert "The data has 5 problems:" in done.stderr
+    for line, what in (
+        (2, "cut short"),
+        (3, "text is empty"),
+        (4, "split is 'dev'"),
+        (5, "6 fields"),
+        (11, "cut short"),
+    ):
+        assert any(f"corpus.tsv:{line}: " in told and what in told for told in done.stderr.splitlines())
+    assert not list((recipe / "data").glob("*.jsonl"))
+
+
+def test_a_table_with_a_byte_order_mark_quotes_and_names_from_macos_is_read(tmp_path: Path) -> None:
+    recipe = copy_template(tmp_path)
+    write_corpus(recipe)
+    table = recipe / "corpus.tsv"
+    text = table.read_text(encoding="utf-8").replace("\thøy", '\tsa "høy" e\u0301', 1)
+    table.write_text(text, encoding="utf-8-sig")
+    done = run(recipe, "--stages", "create_dataset")
+    assert done.returncode == 0, done.stderr
+    assert r'"text": "sa \"høy\" é"' in (recipe / "data" / "train.jsonl").read_text(encoding="utf-8")
+    assert "train.jsonl: 1 of 8 transcripts came in another Unicode form than NFC" in done.stdout

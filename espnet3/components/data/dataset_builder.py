@@ -16,6 +16,10 @@ class DatasetBuilder(ABC):
 
     Write files through `espnet3.runtime.files.replacing` and folders through `replacing_dir`, the manifests last: then
     what exists is complete, and the questions of this class need only ask whether it exists.
+
+    Tables are read with `espnet3.components.data.table.read_table`. Gather what is wrong with rows and recordings in
+    `espnet3.components.data.faults.Faults`, so that it is told at once, and write what is left with
+    `espnet3.components.data.manifest.write_splits`, which replaces all manifests or none.
     """
 
     data_dir: Path

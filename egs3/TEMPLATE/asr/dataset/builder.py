@@ -2,17 +2,20 @@
 
 As it stands it reads a table of any corpus: tab-separated, with the columns `split` (train, valid or test), `utt_id`,
 `audio` (a path, relative to the table), `speaker` and `text`. Keep it and write such a table, or read the corpus's own
-files in `build`. Checking the manifests and the audio is up to create_dataset.
+files in `_utterances`. Rows that cannot be used are told all at once; checking the manifests and the audio is up to
+create_dataset.
 """
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from espnet3.components.data.audio import whole_file
 from espnet3.components.data.dataset_builder import DatasetBuilder
-from espnet3.components.data.manifest import Utterance, write_manifest
+from espnet3.components.data.faults import Faults
+from espnet3.components.data.manifest import Utterance, write_splits
+from espnet3.components.data.table import Row, read_table
+from espnet3.components.data.utterance_checks import checked
 from espnet3.errors import DataError
 
 SPLITS = ("train", "valid", "test")
@@ -46,28 +49,17 @@ class RecipeBuilder(DatasetBuilder):
         """Write the manifests, in the table's order.
 
         Raises:
-            DataError: a column is missing, or an audio file cannot be read.
+            DataError: names all rows and recordings that cannot be used, with their lines.
         """
-        rows = list(self._rows())
-        for split in SPLITS:
-            write_manifest(
-                self.data_dir / f"{split}.jsonl", (self._utterance(row) for row in rows if row["split"] == split)
-            )
+        write_splits(self.data_dir, SPLITS, self._utterances())
 
-    def _rows(self) -> Iterator[dict[str, str]]:
-        with Path(self.table).open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            if missing := [column for column in COLUMNS if column not in (reader.fieldnames or [])]:
-                raise DataError(
-                    f"{self.table}:1: no column {', '.join(missing)}; the columns are {', '.join(COLUMNS)}."
-                )
-            for row in reader:
-                if row["split"] not in SPLITS:
-                    raise DataError(
-                        f"{self.table}:{reader.line_num}: split is {row['split']!r}; use {', '.join(SPLITS)}."
-                    )
-                yield row
+    def _utterances(self) -> Iterator[tuple[str, Utterance]]:
+        """Every utterance with its split."""
+        with Faults() as faults:
+            for row in read_table(Path(self.table), COLUMNS, faults):
+                with faults.told_at(row.place):
+                    yield row.choice("split", SPLITS), self._utterance(row)
 
-    def _utterance(self, row: dict[str, str]) -> Utterance:
+    def _utterance(self, row: Row) -> Utterance:
         path = (Path(self.table).parent / row["audio"]).resolve()
-        return whole_file(row["utt_id"], path, self.data_dir.resolve(), row["text"], row["speaker"])
+        return checked(whole_file(row["utt_id"], path, self.data_dir.resolve(), row["text"], row["speaker"]))

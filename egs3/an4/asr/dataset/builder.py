@@ -14,7 +14,9 @@ from pathlib import Path
 from espnet3.components.data.archive import download, extract
 from espnet3.components.data.audio import whole_file
 from espnet3.components.data.dataset_builder import DatasetBuilder
+from espnet3.components.data.faults import Faults
 from espnet3.components.data.manifest import Utterance, write_manifest
+from espnet3.components.data.text_lines import text_lines
 from espnet3.errors import ConfigError, DataError
 
 KEY = "training_config.create_dataset"
@@ -67,7 +69,8 @@ class An4Builder(DatasetBuilder):
             ConfigError: `valid_speakers` is more than the corpus can spare.
             DataError: the lists of the corpus are missing or do not fit its files.
         """
-        train, test = list(self._utterances("train")), list(self._utterances("test"))
+        with Faults() as faults:
+            train, test = (list(self._utterances(part, faults)) for part in ("train", "test"))
         held_out = self._held_out(sorted({utterance.speaker for utterance in train}))
         splits = {
             "train": [utterance for utterance in train if utterance.speaker not in held_out],
@@ -81,13 +84,15 @@ class An4Builder(DatasetBuilder):
     def _corpus(self) -> Path:
         return self.data_dir / "source" / "an4"
 
-    def _utterances(self, part: str) -> Iterator[Utterance]:
-        texts = dict(_transcripts(self._corpus / "etc" / f"an4_{part}.transcription"))
-        for line in _lines(self._corpus / "etc" / f"an4_{part}.fileids"):
+    def _utterances(self, part: str, faults: Faults) -> Iterator[Utterance]:
+        transcripts, names = (self._corpus / "etc" / f"an4_{part}.{kind}" for kind in ("transcription", "fileids"))
+        texts = dict(_transcripts(transcripts, faults))
+        for number, line in _lines(names):
             path = self._corpus / "wav" / f"{line}.sph"
-            if path.stem not in texts:
-                raise DataError(f"{self._corpus}/etc/an4_{part}.transcription has no transcript of {path.stem}.")
-            yield whole_file(path.stem, path, self.data_dir, texts[path.stem], speaker=path.parent.name)
+            with faults.told_at(f"{names}:{number}"):
+                if path.stem not in texts:
+                    raise DataError(f"{transcripts} has no transcript of {path.stem}.")
+                yield whole_file(path.stem, path, self.data_dir, texts[path.stem], speaker=path.parent.name)
 
     def _held_out(self, speakers: list[str]) -> set[str]:
         """Speakers for validation: names begin with f or m, and a hash puts them in an order."""
@@ -105,17 +110,17 @@ class An4Builder(DatasetBuilder):
         return hashlib.sha256(f"{self.seed} {speaker}".encode()).digest()
 
 
-def _transcripts(path: Path) -> Iterable[tuple[str, str]]:
+def _transcripts(path: Path, faults: Faults) -> Iterable[tuple[str, str]]:
     """Utterance name and text: lines such as `<s> YES </s> (an251-fash-b)`, with or without the sentence marks."""
-    for number, line in enumerate(_lines(path), start=1):
-        found = _TRANSCRIPT.fullmatch(line)
-        if not found:
-            raise DataError(f"{path}:{number}: {line!r} is not a transcript such as YES (an251-fash-b).")
-        yield found["name"], " ".join(found["text"].split())
+    for number, line in _lines(path):
+        if found := _TRANSCRIPT.fullmatch(line):
+            yield found["name"], " ".join(found["text"].split())
+        else:
+            faults.add(f"{path}:{number}: {line!r} is not a transcript such as YES (an251-fash-b).")
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        yield from text_lines(path)
     except FileNotFoundError:
         raise DataError(f"There is no {path}: the archive is not AN4 in its original layout.") from None
