@@ -170,8 +170,8 @@ class SentencePieceTokenizer:
         return composed(self._model.decode([index - 1 for index in _spoken(ids, len(self))]))
 
     def missing(self, text: str) -> set[str]:
-        """Characters of `text` that have no symbol."""
-        return {character for character in set(normalise(text)) - {" "} if UNKNOWN_ID in self.encode(character)}
+        """Characters of `text` that have no symbol, or read back as another."""
+        return {character for character in set(normalise(text)) - {" "} if not self._reads_back(character)}
 
     def train(self, texts: Iterable[str]) -> None:
         """Make the model at `path`; the same texts and options give the same bytes."""
@@ -203,6 +203,16 @@ class SentencePieceTokenizer:
         except RuntimeError:
             raise DataError(f"{self.path} is not a sentencepiece model. Make it anew: run train_tokenizer.") from None
         return model
+
+    def _reads_back(self, character: str) -> bool:
+        """Whether a character comes back as it is: a model made elsewhere may write another one (NFKC) in its place."""
+        if character not in self._known:
+            self._known[character] = self.decode(self.encode(character)) == character
+        return self._known[character]
+
+    @cached_property
+    def _known(self) -> dict[str, bool]:
+        return {}
 
     def _draw(self, text: str, rng: np.random.Generator) -> list[int]:
         # Not sentencepiece's own sampling: its random state belongs to the process and would not survive a resume.
@@ -262,22 +272,31 @@ def train_tokenizer(config: DictConfig) -> None:
     with lease(Path(tokenizer.path).parent):
         remove_leftovers(Path(tokenizer.path).parent, nested=False)
         tokenizer.train(track(texts, len(data), "transcripts"))
-    for split in ("valid", "test"):
+    warn_of_missing(config, ("valid", "test"))
+
+
+def warn_of_missing(config: DictConfig, splits: Sequence[str], why: str = "the training transcripts lack") -> None:
+    """Say which characters of the splits the tokenizer of a config lacks, and why: a decoder cannot get them right."""
+    from espnet3.components.data.dataset_reference import load_datasets
+
+    settings = read_config(TokenizerConfig, config, "training_config")
+    tokenizer: Tokenizer = build(settings.tokenizer, "training_config.tokenizer")
+    for split in splits:
         for reference in getattr(settings.dataset, split):
-            _warn_of_missing(tokenizer, load_datasets([reference], Path(settings.recipe_dir)), reference.name or split)
+            data = load_datasets([reference], Path(settings.recipe_dir))
+            if found := _lacking(tokenizer, data):
+                log.warning("%s: %s %s: %s", reference.name or split, found[0], why, found[1])
 
 
-def _warn_of_missing(tokenizer: Tokenizer, data: "SpeechDataset", name: str) -> None:
-    """Say which characters of a split will be <unk>: a decoder cannot get them right."""
+def _lacking(tokenizer: Tokenizer, data: "SpeechDataset") -> tuple[str, str] | None:
+    """How many texts have characters that the tokenizer lacks, and which."""
     utterances = (data.utterance(index) for index in range(len(data)))
     lacking = {utterance.utt_id: missing for utterance in utterances if (missing := tokenizer.missing(utterance.text))}
     if lacking:
         first, characters = next(iter(lacking)), sorted(set[str]().union(*lacking.values()))
         shown = " ".join(map(repr, characters[:MOST_SHOWN])) + (" …" if len(characters) > MOST_SHOWN else "")
-        log.warning(
-            "%s: %d of %d texts have characters that the training transcripts lack: %s; the first is %s.",
-            *(name, len(lacking), len(data), shown, first),
-        )
+        return f"{len(lacking)} of {len(data)} texts have characters that", f"{shown}; the first is {first}."
+    return None
 
 
 def _read(path: str) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from espnet3.components.data.tokenizer import train_tokenizer
+from espnet3.components.data.tokenizer import train_tokenizer, warn_of_missing
 from espnet3.pipeline.paths import product_path
 from espnet3.pipeline.settings import SPECS, product_key
 from espnet3.systems.asr.stage_specs import STAGE_SPECS
@@ -28,6 +28,7 @@ def make_tokenizer(config: DictConfig) -> None:
     given = OmegaConf.select(config, "tokenizer.path")
     if isinstance(given, str) and Path(given).is_file():
         log.info("%s was given by hand and is taken as it is; take it away to have one made.", given)
+        warn_of_missing(config, ("train", "valid", "test"), why="it lacks or writes otherwise")
         return
     train_tokenizer(_located(config))
 

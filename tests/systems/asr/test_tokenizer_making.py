@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sentencepiece import SentencePieceTrainer
 
 from espnet3.components.data.manifest import Utterance, write_manifest
 from espnet3.errors import ConfigError
@@ -77,6 +78,34 @@ def test_one_that_was_given_by_hand_is_taken_as_it_is(stage: str) -> None:
     getattr(system(), stage)()
     assert TOKENIZER.read_text() == before
     assert len(made()) == 1
+
+
+def test_what_one_given_by_hand_lacks_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    TOKENIZER.parent.mkdir(parents=True)
+    TOKENIZER.write_text(json.dumps({"symbols": ["<blank>", "<unk>", "a", "e", "\u0301", "<sos/eos>"]}))
+    write_texts("a", "e\u0301")
+    system().train_tokenizer()
+    assert (
+        "train: 1 of 2 texts have characters that it lacks or writes otherwise: '\u00e9'; the first is u1."
+        in caplog.text
+    )
+
+
+def test_one_that_writes_another_form_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    write_texts("ab \uff21 \ufb01", "ab")
+    TOKENIZER.parent.mkdir(parents=True)
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(["ab A fi", "ab"] * 9),
+        model_prefix=str(TOKENIZER.with_suffix("")),
+        vocab_size=8,
+        model_type="char",
+        minloglevel=2,
+    )
+    TOKENIZER.with_suffix(".model").rename(TOKENIZER)
+    system(_target_="espnet3.components.data.tokenizer.SentencePieceTokenizer", vocab_size=10).train_tokenizer()
+    assert r"train: 1 of 2 texts have characters that it lacks or writes otherwise: '\ufb01' '\uff21'" in (
+        caplog.text.encode("ascii", "backslashreplace").decode()
+    )
 
 
 def test_wrong_settings_are_named() -> None:
