@@ -1,7 +1,7 @@
 """docs/checks.md names everything that the code it links refuses or warns of, and nothing that the code does not say.
 
-A section links the modules that it is about after `In the code:`. The last column of its tables has the messages, `…` for what varies: a piece of each message is enough. Whoever adds a check adds a row; whoever adds a
-section needs no change here.
+A section links the modules that it is about after `In the code:`. The last column of its tables has the messages, `…`
+for what varies: a piece of each message is enough. Whoever adds a check adds a row; a new section needs no change here.
 """
 
 import ast

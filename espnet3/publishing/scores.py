@@ -14,7 +14,7 @@ Scores = Mapping[str, Any]
 Rates = Mapping[str, Rate]
 _OF_A_RATE = re.compile(
     r"_(?:low|high|interval|utterances|hits|substitutions|deletions|insertions|reference_\w+|sentence_errors|"
-    r"sentence_error_rate|normaliser)$"
+    r"sentence_error_rate|normaliser|language)$"
 )
 """What `EditRate` writes beside a rate, under names that begin with the rate's."""
 

@@ -165,6 +165,7 @@ exp_dir: exp/${exp_tag}
 data_dir: ${oc.env:ESPNET3_TEST_UNSET,data}
 dataset: {test: [{name: unseen, data_src_args: {manifest: "${data_dir}/test.jsonl"}}]}
 seed: 7
+language: tr
 """
 
 
@@ -192,7 +193,7 @@ def test_values_are_handed_down_before_interpolations_are_resolved(write: Write)
         "dataset": {"test": [{"name": "unseen", "data_src_args": {"manifest": "data/test.jsonl"}}]},
     }
     assert loaded["metrics_config"]["table"] == "exp/training/greedy/table"
-    assert loaded["metrics_config"]["seed"] == 7
+    assert (loaded["metrics_config"]["seed"], loaded["metrics_config"]["language"]) == (7, "tr")
     assert loaded["publication_config"]["out"] == "exp/training/training"
     assert "dataset" not in loaded["publication_config"]
 

@@ -90,6 +90,10 @@ def test_an_empty_part_is_none() -> None:
     assert inputs("train", {**TRAINING, "augment": [], "model": {}}) == inputs("train")
 
 
+def test_the_language_by_which_scores_fold_case_redoes_no_training() -> None:
+    assert inputs("train", {**TRAINING, "language": "tr"}) == inputs("train")
+
+
 def test_a_file_counts_by_what_is_in_it() -> None:
     write("i.bin", "a")
     training = {**TRAINING, "init_param": {"file": "i.bin"}}

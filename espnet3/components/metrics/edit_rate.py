@@ -67,9 +67,11 @@ class EditRate(BaseMetric):
                 f"{self.name} of {context.test_name}: every reference is empty (normaliser {self.normaliser!r}), so "
                 "there is no error rate. Correct the texts of the test set, or leave this metric out."
             )
+        parts = self._counts(alignments) | _interval(alignments, context)
+        if languages and self.normaliser != "none":
+            parts["language"] = ", ".join(languages)
         values = {self.name: _percent(alignments.counts().rate)} | {
-            f"{self.name}_{key}": value
-            for key, value in (self._counts(alignments) | _interval(alignments, context)).items()
+            f"{self.name}_{key}": value for key, value in parts.items()
         }
         return MetricResult(values, alignments)
 

@@ -229,6 +229,22 @@ def test_two_of_a_kind_with_names(config: Config) -> None:
     assert scores(config)["clean"]["wer_basic"] == 22.2222
 
 
+@pytest.mark.parametrize(("language", "wer"), [(None, 100.0), ("tr", 0.0), (["az", "en"], 0.0), ("en", 100.0)])
+def test_case_is_folded_by_the_language_of_the_config(config: Config, language: Any, wer: float) -> None:
+    root = Path(config["exp_dir"])
+    write_manifest(
+        root / "test.jsonl", [Utterance("ann-1", "speech.wav", 0.0, 1.0, RATE, "I\u015eIK", "ann", "sha256:0")]
+    )
+    write_scp(root / "greedy/clean/hyp.scp", {"ann-1": "\u0131\u015f\u0131k"})
+    test = {"test": config["dataset"]["test"][:1]}
+    metric = {"metric": {**WER["metric"], "normaliser": "basic"}}
+    named = {} if language is None else {"language": language}
+
+    measure(config | {"dataset": test, "metrics": [metric], **named})
+
+    assert scores(config)["clean"]["wer"] == wer
+
+
 HYP_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no file": (Path.unlink, r"hyp\.scp does not exist.* run infer"),
     "an utterance missing": (lambda p: write_scp(p, {"ann-1": ""}), r"it lacks 3 \(ann-2, bob-1, bob-2\)"),

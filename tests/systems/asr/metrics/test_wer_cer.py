@@ -113,4 +113,8 @@ def test_the_language_is_the_metrics_own_or_that_of_the_config(
 ) -> None:
     context = MetricContext("unseen", Path(), languages=configured)
     data = {"ref": {"u": "I\u015eIK"}, "hyp": {"u": "\u0131\u015f\u0131k"}}
-    assert WER("basic", language=own)(data, context)["wer"] == rate
+    values = WER("basic", language=own)(data, context)
+    assert values["wer"] == rate
+    named = (own,) if isinstance(own, str) else own or configured
+    assert values.get("wer_language", "") == ", ".join(named)
+    assert "wer_language" not in WER(language=own)(data, context)
