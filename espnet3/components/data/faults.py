@@ -14,7 +14,7 @@ from espnet3.errors import DataError
 SHOWN = 50
 """Faults in a message."""
 KEPT = 10_000
-"""Faults that are kept; more are only counted, as a million recordings may all be missing."""
+"""Faults of a builder or a manifest that are kept; more are counted, as a million recordings may all be missing."""
 
 
 class ManyFaults(DataError):

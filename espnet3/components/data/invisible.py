@@ -52,16 +52,18 @@ def without_invisible(text: str) -> str:
 
 def is_blank(text: str) -> bool:
     """Whether there is nothing to see in `text`: white space, invisible characters, marks without a letter."""
-    seen = "".join(_JOINERS.sub("", without_invisible(text)).split())
-    return all(unicodedata.category(char)[0] == "M" for char in seen)
+    return all(
+        char.isspace() or unicodedata.category(char)[0] == "M" or _HIDDEN.match(char) or _JOINERS.match(char)
+        for char in text
+    )
 
 
 def invisible_in(text: str) -> Counter[str]:
     """How many characters of each kind are in `text`, the white space apart; none where each has its use."""
     if _is_plain(text):
         return Counter()
-    found = {kind: len(pattern.findall(text)) for kind, pattern in _OF_KIND.items()}
     shown = _HIDDEN.sub("", text)
+    found = {kind: len(pattern.findall(text)) for kind, pattern in _OF_KIND.items()} if shown != text else {}
     found[JOINER] = sum(len(run[0]) for run in _JOINERS.finditer(shown) if not _is_needed(run))
     found[LONE_MARK] = _lone_marks(_JOINERS.sub("", shown))
     return Counter({kind: count for kind, count in found.items() if count})

@@ -6,7 +6,7 @@ samples, not decoded. Nothing is changed here.
 """
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from espnet3.components.data.audio_check import AudioCheck
 from espnet3.components.data.audio_index_writer import EntrySorter
+from espnet3.components.data.faults import KEPT
 from espnet3.components.data.manifest import Manifest, Utterance, parse_line
 from espnet3.components.data.text import normalise
 from espnet3.components.data.text_checks import TextNotes
@@ -47,6 +48,9 @@ class ManifestReport:
 
     path: Path
     problems: list[Problem] = field(default_factory=list)
+    """The first `KEPT`."""
+    unlisted: int = 0
+    """How many problems there are beyond those, as where every line of a million is wrong."""
     utterances: int = 0
     seconds: float = 0.0
     speakers: set[str] = field(default_factory=set)
@@ -57,11 +61,18 @@ class ManifestReport:
     warnings: list[Problem] = field(default_factory=list)
     """What is worth a look in the texts: one for each kind, with the first line that has it."""
 
+    def add(self, line: int, message: str) -> None:
+        """Put down what is wrong with a line."""
+        if len(self.problems) < KEPT:
+            self.problems.append(Problem(self.path, line, message))
+        else:
+            self.unlisted += 1
+
 
 def validate_manifest(
     path: Path | str, missing: Missing | AbstractSet[str] | None = None, with_checksums: bool = False
 ) -> list[Problem]:
-    """Every problem of a manifest, in the order of its lines; `check_manifest` tells more."""
+    """The problems of a manifest, in the order of its lines; `check_manifest` tells more."""
     return check_manifest(Path(path), missing, with_checksums).problems
 
 
@@ -84,13 +95,15 @@ def check_manifest(
     try:
         manifest = Manifest(path)
     except DataError as error:
-        report.problems.append(Problem(path, 0, str(error)))
+        report.add(0, str(error))
         return report
     checksums = AudioCheck(path) if with_checksums else None
     _fill(report, manifest, UtteranceCheck(manifest.root, missing, checksums, gathered))
     if not len(manifest):
-        report.problems.append(Problem(path, 0, "holds no utterance."))
-    report.problems = sorted([*report.problems, *_duplicates(manifest, report.ids)])
+        report.add(0, "holds no utterance.")
+    for line, message in _duplicates(manifest, report.ids):
+        report.add(line, message)
+    report.problems.sort()
     return report
 
 
@@ -123,7 +136,8 @@ def _fill(report: ManifestReport, manifest: Manifest, check: UtteranceCheck) -> 
             notes.add(number, parsed.text)
         ids.append(hash(parsed.utt_id) if isinstance(parsed, Utterance) else 0)
         messages = check.problems(parsed) if isinstance(parsed, Utterance) else parsed
-        report.problems += [Problem(report.path, number, message) for message in messages]
+        for message in messages:
+            report.add(number, message)
     report.ids, report.texts = np.asarray(ids, np.int64), np.asarray(texts, np.int64)
     report.warnings = [Problem(report.path, line, message, is_warning=True) for line, message in notes.messages()]
 
@@ -134,15 +148,13 @@ def _repeated(hashes: Hashes) -> NDArray[np.intp]:
     return np.flatnonzero((counts[inverse] > 1) & (hashes != 0))
 
 
-def _duplicates(manifest: Manifest, ids: Hashes) -> list[Problem]:
+def _duplicates(manifest: Manifest, ids: Hashes) -> Iterator[tuple[int, str]]:
     first: dict[str, int] = {}
-    problems = []
     for index in _repeated(ids):
         utt_id = manifest[int(index)].utt_id
         line = first.setdefault(utt_id, int(index) + 1)
         if line != index + 1:
-            problems.append(Problem(manifest.path, int(index) + 1, f"utt_id {utt_id!r} is on line {line} too."))
-    return problems
+            yield int(index) + 1, f"utt_id {utt_id!r} is on line {line} too."
 
 
 def _duplicates_across(reports: Sequence[ManifestReport]) -> list[Problem]:

@@ -100,7 +100,7 @@ def _check(settings: DataConfig, jobs: list[BuildJob]) -> None:
         splits.setdefault(split, []).append(reports[path])
     problems += check_splits(splits)
     _summarize(splits)
-    _report(problems, data_dir)
+    _report(problems, sum(report.unlisted for report in reports.values()), data_dir)
 
 
 def _check_manifest(path: Path) -> ManifestReport:
@@ -153,12 +153,12 @@ def _summarize(splits: dict[str, list[ManifestReport]]) -> None:
         log.info("%s: %d utterances, %.2f hours, %d speakers", split, utterances, hours, speakers)
 
 
-def _report(problems: list[Problem | str], data_dir: Path) -> None:
+def _report(problems: list[Problem | str], unlisted: int, data_dir: Path) -> None:
     errors = [problem for problem in problems if isinstance(problem, str) or not problem.is_warning]
     for problem in problems:
         if isinstance(problem, Problem) and problem.is_warning:
             log.warning("%s", problem)
-    _raise(errors, len(errors), data_dir)
+    _raise(errors, len(errors) + unlisted, data_dir)
 
 
 def _raise(errors: Sequence[Problem | str], total: int, data_dir: Path) -> None:

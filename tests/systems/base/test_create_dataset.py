@@ -254,6 +254,16 @@ def test_what_a_builder_found_is_told_at_once_and_kept(tmp_path: Path, count: in
     assert not list(recipe.data.glob("*.jsonl"))
 
 
+def test_a_manifest_that_is_all_wrong_is_not_kept_in_memory(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("espnet3.components.data.validation.KEPT", 60)
+    with pytest.raises(
+        DataError, match=r"has 140 problems:\n(.*\n){50}\.\.\. and 90 more\. The first 120 are in .*"
+    ) as caught:
+        create_dataset(recipe.config(texts=["A\nB"] * 70))
+    assert "train.jsonl:1: " in str(caught.value)
+    assert len((recipe.data / "problems.txt").read_text().splitlines()) == 120
+
+
 def test_the_faults_of_several_builders_come_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = Recipe(tmp_path, FAULTY)
     (recipe.folder / "second_corpus.py").write_text(FAULTY.replace("corpus.tsv", "second.tsv"))
