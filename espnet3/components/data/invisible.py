@@ -31,6 +31,8 @@ JOINER, LONE_MARK = "joiner where no script needs one", "combining mark without 
 
 _HIDDEN = re.compile(f"[{''.join(KINDS.values())}]")
 _OF_KIND = {kind: re.compile(f"[{characters}]") for kind, characters in KINDS.items()}
+_EMPTY = re.compile(f"[{''.join(KINDS.values())}\u200c\u200d\u2800\U0001d159]")
+"""And two symbols without ink: the blank of Braille and the musical null notehead."""
 _JOINERS = re.compile("[\u200c\u200d]+")
 _JOINING = re.compile(
     # Arabic, Syriac, N'Ko …; Indic; Tibetan, Myanmar; Khmer, Mongolian; Limbu … Vedic; Syloti Nagri … Meetei Mayek;
@@ -52,10 +54,7 @@ def without_invisible(text: str) -> str:
 
 def is_blank(text: str) -> bool:
     """Whether there is nothing to see in `text`: white space, invisible characters, marks without a letter."""
-    return all(
-        char.isspace() or unicodedata.category(char)[0] == "M" or _HIDDEN.match(char) or _JOINERS.match(char)
-        for char in text
-    )
+    return all(char.isspace() or unicodedata.category(char)[0] == "M" or _EMPTY.match(char) for char in text)
 
 
 def invisible_in(text: str) -> Counter[str]:

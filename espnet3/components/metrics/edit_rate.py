@@ -4,16 +4,19 @@ A System's metrics derive from `EditRate` and say what a token is. Values are in
 interval; the alignments go along, for `measure` to make tables and the report of.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
 
-from espnet3.components.metrics.alignment import Alignments, EditCounts, Unit, align
+from espnet3.components.metrics.alignment import UNREADABLE, Alignments, EditCounts, Unit, align
 from espnet3.components.metrics.base_metric import BaseMetric, Inputs, MetricContext, MetricResult, Values
 from espnet3.components.metrics.bootstrap import percentile_interval
 from espnet3.components.metrics.normalisers import get_normaliser
 from espnet3.errors import ConfigError, DataError
+
+log = logging.getLogger(__name__)
 
 DECIMALS = 4
 """Of percentages in metrics.json."""
@@ -61,6 +64,11 @@ class EditRate(BaseMetric):
         found = align(
             [normalise(text) for text in refs.values()], [normalise(hyps[utt_id]) for utt_id in refs], self.unit
         )
+        if lost := sum(UNREADABLE in text for text in refs.values()):
+            log.warning(
+                "%s of %s: %d references hold U+FFFD, for characters that were lost; each counts as an error.",
+                *(self.name, context.test_name, lost),
+            )
         alignments = Alignments(self.name, self.unit, dict(zip(refs, found, strict=True)))
         if alignments.counts().reference == 0:
             raise DataError(

@@ -126,6 +126,18 @@ def test_subwords_read_back_as_they_were_written(pieces: SentencePieceTokenizer,
     assert {rate(metric, said, pieces.decode(pieces.encode(said))) for metric in METRICS} <= {0.0, None}
 
 
+known = st.text(st.sampled_from(sorted(set("".join(SCRIPTS.values())))), max_size=12)
+
+
+@given(known | written | marked)
+def test_subwords_give_back_any_text_but_for_what_they_are_said_to_lack(
+    pieces: SentencePieceTokenizer, text: str
+) -> None:
+    lacking = pieces.missing(text)
+    read = pieces.decode(pieces.encode(text))
+    assert (read == normalise(text)) == (not lacking)
+
+
 def utterance(utt_id: str, text: str) -> Utterance:
     return Utterance(utt_id, "a.wav", 0.0, 1.0, 16000, text, "s0", CHECKSUM)
 
@@ -149,16 +161,18 @@ def test_manifests_are_written_and_read_in_one_form(
         assert {each.text for each in Manifest(tmp_path / f"{name}.jsonl")} - {"plain"} == {composed(text)}
 
 
-def test_language_models_and_lexicons_know_words_in_any_form(tmp_path: Path) -> None:
-    apart = {form: unicodedata.normalize(form, "bốn năm 안녕") for form in ("NFC", "NFD")}
-    for form, text in apart.items():
-        (tmp_path / f"{form}.txt").write_text("".join(f"{word} P{n}\n" for n, word in enumerate(text.split())), "utf-8")
-        grams = "".join(f"-0.5 {word}\n" for word in ["<s>", "</s>", *text.split()])
-        (tmp_path / f"{form}.arpa").write_text(f"\\data\\\n\\1-grams:\n{grams}\\end\\\n", encoding="utf-8")
-        write_lines(tmp_path / f"{form}.jsonl", [record(0, text=text)])
-    for form in apart:
-        words = normalise(apart["NFD"]).split()
-        assert all(map(read_arpa(tmp_path / f"{form}.arpa").knows, words))
-        assert all(map(WordNgram(manifest=str(tmp_path / f"{form}.jsonl")).knows, words))
-        lexicon = LexiconTokenizer(str(tmp_path / f"{form}.txt"))
-        assert {tuple(lexicon.encode(text)) for text in apart.values()} == {(2, 3, 4)}
+@pytest.mark.parametrize("text", SCRIPTS.values(), ids=SCRIPTS)
+def test_language_models_and_lexicons_know_words_in_any_form(tmp_path: Path, text: str) -> None:
+    words = {normalise(word): word for word in text.split()}
+    said = " ".join(words.values())
+    forms = [said, *(unicodedata.normalize(form, said) for form in ("NFC", "NFD"))]
+    for written in forms:
+        lines = (f"{word} P{number:02}\n" for number, word in enumerate(written.split()))
+        (tmp_path / "lexicon.txt").write_text("".join(lines), encoding="utf-8")
+        grams = "".join(f"-0.5 {word}\n" for word in ["<s>", "</s>", *written.split()])
+        (tmp_path / "lm.arpa").write_text(f"\\data\\\n\\1-grams:\n{grams}\\end\\\n", encoding="utf-8")
+        write_lines(tmp_path / "train.jsonl", [record(0, text=written)])
+        assert all(map(read_arpa(tmp_path / "lm.arpa").knows, words))
+        assert all(map(WordNgram(manifest=str(tmp_path / "train.jsonl")).knows, words))
+        lexicon = LexiconTokenizer(str(tmp_path / "lexicon.txt"))
+        assert [lexicon.encode(form) for form in forms] == [list(range(2, 2 + len(words)))] * 3

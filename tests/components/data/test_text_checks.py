@@ -21,6 +21,7 @@ FAULTS = {
     "variation selector": ("\ufe0f", "nothing in it can be seen (U+FE0F)."),
     "Hangul fillers": ("\u3164\u115f\u1160\uffa0", "nothing in it can be seen (U+115F, U+1160, U+3164, U+FFA0)."),
     "a control character": ("\x07", "nothing in it can be seen (U+0007)."),
+    "Braille's blank": ("\u2800\u2800", "nothing in it can be seen (U+2800)."),
     "a lost character": (
         "caf\ufffd",
         "text holds U+FFFD, which stands for a character that could not be read: 'caf\ufffd'",

@@ -6,6 +6,7 @@ files in `_utterances`. Rows that cannot be used are told all at once; checking 
 create_dataset.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,5 +62,5 @@ class RecipeBuilder(DatasetBuilder):
                     yield row.choice("split", SPLITS), self._utterance(row)
 
     def _utterance(self, row: Row) -> Utterance:
-        path = (Path(self.table).parent / row["audio"]).resolve()
+        path = Path(os.path.realpath(Path(self.table).parent / row["audio"]))
         return checked(whole_file(row["utt_id"], path, self.data_dir.resolve(), row["text"], row["speaker"]))

@@ -90,10 +90,13 @@ def test_rates_over_100() -> None:
 
 @pytest.mark.parametrize("normaliser", ["none", "basic"])
 @pytest.mark.parametrize("metric", [WER, CER])
-def test_a_lost_character_is_right_nowhere(metric: type[EditRate], normaliser: str) -> None:
+def test_a_lost_character_is_right_nowhere(
+    metric: type[EditRate], normaliser: str, caplog: pytest.LogCaptureFixture
+) -> None:
     data = {"ref": {"u": "one caf\ufffd"}, "hyp": {"u": "one caf\ufffd"}}
     result = metric(normaliser)(data, CONTEXT)
     assert result[f"{metric.default_name}_substitutions"] == 1
+    assert f"{metric.default_name} of unseen: 1 references hold U+FFFD" in caplog.text
     found = metric(normaliser).evaluate(data, CONTEXT).alignments
     assert found is not None
     wrong = [edit for edit in found.utterances["u"].edits if edit.kind != "equal"]
