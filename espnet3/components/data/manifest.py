@@ -210,7 +210,7 @@ def parse_line(line: bytes) -> Utterance | list[str]:
 def _load(line: bytes) -> dict[str, Any] | str:
     """The object on a line, or what is wrong with it."""
     try:
-        record = json.loads(line.removeprefix(codecs.BOM_UTF8).decode())
+        record = json.loads(line.removeprefix(codecs.BOM_UTF8).decode(), object_pairs_hook=_record)
     except UnicodeDecodeError as error:
         return f"is not UTF-8 (byte {error.start + 1} of the line). Save the file as UTF-8."
     except ValueError as error:
@@ -219,6 +219,14 @@ def _load(line: bytes) -> dict[str, Any] | str:
         return "is nested too deeply for a manifest line."
     if not isinstance(record, dict):
         return f"must be a JSON object with {', '.join(COLUMNS)}; it is {_shown(record)}."
+    return record
+
+
+def _record(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in record if keys.count(key) > 1)} stands there twice")
     return record
 
 

@@ -83,6 +83,7 @@ def _header(path: Path, line: bytes, columns: Sequence[str]) -> list[str]:
     names = text.split("\t")
     if missing := [column for column in columns if column not in names]:
         hint = " Columns are parted by tabs, and their names stand without quotation marks." if len(names) == 1 else ""
+        hint = " Lines end with a line feed; a carriage return alone ends none." if "\r" in text else hint
         raise DataError(
             f"{path}:1: no column {', '.join(missing)}; the columns are {', '.join(columns)}, and the first line is "
             f"{shown(text)}.{hint}"

@@ -103,6 +103,7 @@ BAD_LINES = {
     "rate a float": (record(sample_rate=16000.0), "sample_rate must be a whole number"),
     "rate huge": (record(sample_rate=10**400), "sample_rate is too large"),
     "surrogate": (json.dumps(record()).replace("TEXT", "\\ud83d"), "text holds half of a surrogate pair"),
+    "a field twice": (json.dumps(record())[:-1] + ', "text": "OTHER"}', "is malformed JSON: text stands there twice."),
     "nested": ("[" * 100_000, "nested too deeply"),
 }
 

@@ -138,7 +138,7 @@ BAD_TABLES = {
     "UTF-16 without mark": (HEAD.encode("utf-16-le"), "corpus.tsv:1: is UTF-16 or UTF-32, or no text at all"),
     "UTF-32": (HEAD.encode("utf-32"), "corpus.tsv:1: is UTF-32, not UTF-8."),
     "Latin-1 names": ("utt_id\ttext\tsprécher\n".encode("latin-1"), "corpus.tsv:1: is not UTF-8"),
-    "old Mac line ends": ("utt_id\ttext\ru0\tone\r", "corpus.tsv:1: no column text"),
+    "old Mac line ends": ("utt_id\ttext\ru0\tone\r", "a carriage return alone ends none."),
     "gzip": (b"\x1f\x8b\x08\x08abc", "corpus.tsv:1: is not UTF-8"),
 }
 
