@@ -41,7 +41,9 @@ BLANK_ID, UNKNOWN_ID = 0, 1
 UNKNOWN_TEXT = "\N{REPLACEMENT CHARACTER}"
 """What <unk> reads as: one character, which no reference has; in scoring it equals nothing."""
 
-SP_SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
+_THEIR_UNKNOWN = " \N{DOUBLE QUESTION MARK} "
+"""What <unk> reads as in a sentencepiece model that was made elsewhere."""
+_THEIR_SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 """How sentencepiece writes a space; in a text, it is a character that such a tokenizer cannot have."""
 
 
@@ -161,13 +163,14 @@ class SentencePieceTokenizer:
 
     def encode(self, text: str, rng: np.random.Generator | None = None) -> list[int]:
         """Ids of `text`; drawn at random where `rng` is given and `nbest` is more than 1."""
-        text = normalise(text).replace(SP_SPACE, UNKNOWN_TEXT)
+        text = normalise(text).replace(_THEIR_SPACE, UNKNOWN_TEXT)
         pieces = self._draw(text, rng) if rng and self.nbest > 1 and text else self._model.encode(text)
         return [piece + 1 for piece in pieces]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`, without <blank> and <sos/eos>."""
-        return composed(self._model.decode([index - 1 for index in _spoken(ids, len(self))]))
+        text = self._model.decode([index - 1 for index in _spoken(ids, len(self))])
+        return composed(text.replace(_THEIR_UNKNOWN, UNKNOWN_TEXT) if UNKNOWN_ID in ids else text)
 
     def missing(self, text: str) -> set[str]:
         """Characters of `text` that have no symbol, or read back as another."""
@@ -177,7 +180,7 @@ class SentencePieceTokenizer:
         """Make the model at `path`; the same texts and options give the same bytes."""
         from sentencepiece import SentencePieceTrainer
 
-        given = (normalise(text.replace(SP_SPACE, " ")) for text in texts)
+        given = (normalise(text.replace(_THEIR_SPACE, " ")) for text in texts)
         sentences = [sentence for sentence in given if sentence]
         if not sentences:
             raise DataError("The training transcripts hold no text, so sentencepiece has nothing to learn from.")

@@ -25,7 +25,7 @@ _JOINERS, _LOST = "\u200c\u200d", "\N{REPLACEMENT CHARACTER}"
 
 
 def spaces(text: str, languages: Sequence[str] = ()) -> str:
-    """White space at the ends removed, and elsewhere made single spaces."""
+    """Unicode form NFC, white space at the ends removed, and elsewhere made single spaces."""
     return normalise(text)
 
 

@@ -9,6 +9,7 @@ import pytest
 from sentencepiece import SentencePieceTrainer
 
 from espnet3.components.data.manifest import Utterance, write_manifest
+from espnet3.components.data.tokenizer import UNKNOWN_TEXT, SentencePieceTokenizer
 from espnet3.errors import ConfigError
 from espnet3.pipeline.preflight import check_inputs
 from espnet3.systems.asr.system import ASRSystem
@@ -103,6 +104,8 @@ def test_one_that_writes_another_form_is_warned_of(caplog: pytest.LogCaptureFixt
     )
     TOKENIZER.with_suffix(".model").rename(TOKENIZER)
     system(_target_="espnet3.components.data.tokenizer.SentencePieceTokenizer", vocab_size=10).train_tokenizer()
+    theirs = SentencePieceTokenizer(str(TOKENIZER), vocab_size=10)
+    assert theirs.decode(theirs.encode("a\u0436b")) == f"a{UNKNOWN_TEXT}b"
     assert r"train: 1 of 2 texts have characters that it lacks or writes otherwise: '\ufb01' '\uff21'" in (
         caplog.text.encode("ascii", "backslashreplace").decode()
     )
