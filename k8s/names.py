@@ -10,6 +10,11 @@ from espnet3.errors import ConfigError
 
 LONGEST = 63
 """Characters of a label's value, and of a name that becomes a host name."""
+_NO_DIGEST = r"(?![0-9a-f]{8}$)"
+_OWN_SLUG = re.compile(rf"(?!r-[0-9])[a-z0-9](?:-?[a-z0-9])*/{_NO_DIGEST}[a-z0-9]+|{_NO_DIGEST}[a-z][a-z0-9]*")
+"""Recipes that lose no more than a slash: the slug's last hyphen is where it was, so no two have the same slug."""
+_OWN_LABEL = re.compile(r"(?!.*-[0-9a-f]{8}$)[A-Za-z0-9](?:/?[A-Za-z0-9_-])*(?<![_-])")
+"""The same for labels, in which the dot stands for the slash."""
 
 
 def argo_name(stage: str) -> str:
@@ -29,21 +34,32 @@ def argo_name(stage: str) -> str:
 
 
 def recipe_slug(recipe: str) -> str:
-    """A recipe's name as part of an object's name: `digits/asr` is digits-asr."""
+    """A recipe's name as part of an object's name, of no other recipe: `digits/asr` is digits-asr.
+
+    Kubernetes knows small letters, digits and hyphens. A name that has anything else but one slash before the task,
+    such as `Digits/asr` or `digits_8k/asr`, ends in a digest of the whole: digits-8k-asr-dca9ac1a.
+    """
     slug = _slug(recipe) or "recipe"
-    return slug if slug[0].isalpha() else f"r-{slug}"
+    slug = slug if slug[0].isalpha() else f"r-{slug}"
+    return slug if _OWN_SLUG.fullmatch(recipe) else f"{slug}-{_digest(recipe)}"
 
 
 def label_value(text: str) -> str:
-    """`text` as the value of a label: `digits/asr` is digits.asr; cut to what Kubernetes allows."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", ".", text)[:LONGEST].strip("._-")
+    """`text` as the value of a label, of no other text: `digits/asr` is digits.asr.
+
+    What has other letters than labels have, or is too long, ends in a digest of the whole.
+    """
+    value = re.sub(r"[^A-Za-z0-9_.-]+", ".", text)
+    if _OWN_LABEL.fullmatch(text) and len(value) <= LONGEST:
+        return value
+    return f"{value[: LONGEST - 9].rstrip('._-')}-{_digest(text)}".strip("._-")
 
 
 def shortened(name: str, longest: int = LONGEST) -> str:
     """`name`, or where it is too long its beginning and a hash of the whole."""
     if len(name) <= longest:
         return name
-    return f"{name[: longest - 9].rstrip('-.')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{name[: longest - 9].rstrip('-.')}-{_digest(name)}"
 
 
 def mutex_name(claim: str, directory: str, what: str = "") -> str:
@@ -54,7 +70,7 @@ def mutex_name(claim: str, directory: str, what: str = "") -> str:
         directory: the directory's absolute path in the pods.
         what: distinguishes two locks on the same directory; Argo would let a run wait for its own.
     """
-    digest = hashlib.sha256(f"{claim}:{directory}".encode()).hexdigest()[:8]
+    digest = _digest(f"{claim}:{directory}")
     first = f"{what}-" if what else ""
     return f"{first}{_slug(directory)[-(LONGEST - 9 - len(first)) :].strip('-')}-{digest}"
 
@@ -62,3 +78,8 @@ def mutex_name(claim: str, directory: str, what: str = "") -> str:
 def _slug(text: str) -> str:
     """Small letters, digits and hyphens inside; empty where there is neither of the former."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _digest(text: str) -> str:
+    """What distinguishes names that look alike, also where a name is not UTF-8."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]

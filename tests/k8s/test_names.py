@@ -36,15 +36,48 @@ def test_a_stage_s_name_of_which_nothing_is_left() -> None:
 
 
 def test_each_kind_of_name() -> None:
-    assert recipe_slug("Digits/ASR") == "digits-asr"
+    assert recipe_slug("digits/asr") == "digits-asr"
+    assert recipe_slug("mini-an4/asr") == "mini-an4-asr"
+    assert recipe_slug("digits") == "digits"
     assert recipe_slug("1000h/asr") == "r-1000h-asr"
     assert label_value("digits/asr") == "digits.asr"
     assert len(label_value("a/" * 80)) <= 63
 
 
+ALIKE = [
+    ["digits/asr", "Digits/asr", "DIGITS/ASR", "digits/Asr", "digits/asr/", "/digits/asr", "digits//asr"],
+    ["digits-8k/asr", "digits_8k/asr", "digits.8k/asr", "digits 8k/asr", "digits+8k/asr", "digits--8k/asr"],
+    ["a-b/c", "a/b-c", "a-b-c", "a/b/c", "a_b/c", "a.b.c", "a.b/c", "a/b.c"],
+    ["grosse/asr", "größe/asr", "Größe/asr", "gro\u0308ße/asr", "gr-e/asr", "gr e/asr"],
+    ["1000h/asr", "r-1000h/asr", "r_1000h/asr", "R-1000h/asr"],
+    ["数字/asr", "数位/asr", "asr", "-/asr", "_/asr", "r/asr"],
+    ["", "recipe", "数字", "Recipe", "_", "🎤"],
+    ["a" * 70 + "/asr", "a" * 70 + "/tts", "a" * 71 + "/asr", "A" * 70 + "/asr"],
+    ["straße/asr", "strasse/asr", "STRASSE/asr", "\u017ftrasse/asr"],
+    ["an4/asr", "an4\udce9/asr", "an4é/asr"],
+]
+
+
+@pytest.mark.parametrize("recipes", ALIKE, ids=lambda recipes: recipes[0][:12] or "empty")
+def test_recipes_whose_names_look_alike_have_objects_of_their_own(recipes: list[str]) -> None:
+    slugs = [shortened(recipe_slug(recipe), LONGEST_NAME) for recipe in recipes]
+    labels = [label_value(recipe) for recipe in recipes]
+    assert len({*slugs}) == len({*labels}) == len(recipes)
+    assert [slug for slug in slugs if not NAME.fullmatch(slug) or not slug[0].isalpha()] == []
+    assert [label for label in labels if not LABEL.fullmatch(label)] == []
+
+
+def test_a_name_that_was_changed_does_not_pass_for_one_that_was_not() -> None:
+    changed, label = recipe_slug("X/asr"), label_value("ä/asr")
+    assert re.fullmatch(r"x-asr-[0-9a-f]{8}", changed)
+    assert recipe_slug(changed.replace("-asr-", "-asr/")) != changed
+    assert label_value(label) != label
+
+
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 WORDS = st.text(st.sampled_from("aZ9/_.-é ")) | st.text()
+CLOSE = st.text(st.sampled_from("aA1r-_./é"), max_size=6)
 
 
 @given(WORDS)
@@ -53,6 +86,12 @@ def test_whatever_a_recipe_is_called_kubernetes_takes_the_names(recipe: str) -> 
     assert NAME.fullmatch(generated)
     assert generated[0].isalpha()
     assert LABEL.fullmatch(label_value(recipe))
+
+
+@given(CLOSE | WORDS, CLOSE | WORDS)
+def test_two_recipes_never_share_a_name(one: str, other: str) -> None:
+    assert (recipe_slug(one) == recipe_slug(other)) == (one == other)
+    assert (label_value(one) == label_value(other)) == (one == other)
 
 
 @given(st.from_regex(r"[A-Za-z_]\w*[A-Za-z0-9]\w*", alphabet=st.characters(codec="ascii"), fullmatch=True))
