@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from espnet3.runtime.yaml_style import style_of
+
 
 def to_yaml(manifests: Sequence[Mapping[str, Any]], made_by: str) -> str:
     """The objects one after the other, below a line that says which command made them."""
@@ -15,7 +17,7 @@ def to_yaml(manifests: Sequence[Mapping[str, Any]], made_by: str) -> str:
         yaml.dump(dict(manifest), Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True)
         for manifest in manifests
     ]
-    return f"# Made by: {made_by}\n" + "---\n".join(documents)
+    return f"# Made by: {' '.join(made_by.splitlines())}\n" + "---\n".join(documents)
 
 
 def plain(value: Any) -> Any:
@@ -28,10 +30,17 @@ def plain(value: Any) -> Any:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Without aliases, and with lists indented below their key."""
+    """In quotes what a YAML reader could take for something else; without aliases; lists indented below their key."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, indentless=False)
+
+
+def _represent(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style_of(text))
+
+
+_Dumper.add_representer(str, _represent)

@@ -34,6 +34,7 @@ from espnet3.recipe.recipe import Recipe
 from espnet3.runtime.files import write_bytes
 from espnet3.runtime.temporaries import temporary_path
 from espnet3.runtime.versions import system_name
+from espnet3.runtime.yaml_style import style_of
 
 SCHEMA_VERSION = 1
 """Raised with every added key, which gets a default, so that older run configs load; newer ones are refused."""
@@ -240,19 +241,16 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as blocks; what other YAML readers take for a number in quotes; no aliases."""
+    """Texts of several lines as blocks; in quotes what a YAML reader could take for something else; no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def _represent(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else "'" if re.fullmatch(r"[-+]?[\d_.]+[eE][-+]?\d+", text) else None
-    if _TO_ESCAPE.search(text):
-        style = '"'
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+    style = style_of(text)
+    block = "\n" in text and style != '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if block else style)
 
 
-# PyYAML writes \x85 as it is and reads it as a line break.
-_TO_ESCAPE = re.compile("[^\n\x20-\x7e\xa1-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _Dumper.add_representer(str, _represent)
