@@ -18,10 +18,19 @@ from pydantic import ValidationError
 from espnet3.config.findings import nearest
 from espnet3.errors import ConfigError
 from k8s.profile import GpuPool, Profile
+from k8s.quantities import CPU, MEMORY, STORAGE, Resource, fault_of
 
 ROOT = Path(__file__).parent.parent
 CHART = ROOT / "charts" / "espnet3"
 PROFILES = Path(__file__).parent / "profiles"
+_AMOUNTS: Mapping[str, Resource] = {
+    "workspace.size": STORAGE,
+    "data.size": STORAGE,
+    "pools.gpu.shm": MEMORY,
+    **{f"pools.{pool}.largest.cpu": CPU for pool in ("cpu", "gpu")},
+    **{f"pools.{pool}.largest.memory": MEMORY for pool in ("cpu", "gpu")},
+}
+"""What a value is an amount of; the schema, which Helm reads, too, knows less of them."""
 FILLED_IN = ("workflow.name", "workflow.namespace", "workflow.uid")
 """What Argo replaces between double braces wherever they stand; a workflow with an unknown name there is refused."""
 
@@ -37,7 +46,7 @@ def read_profile(name: str) -> Profile:
     """
     path = _locate(name)
     values = merged(_load(CHART / "values.yaml"), _load(path))
-    _refuse([*_faults(values), *_unknown_tags(values)], path)
+    _refuse([*_faults(values), *_wrong_amounts(values), *_unknown_tags(values)], path)
     profile = _typed(values, path)
     _check_spot(profile.pools.gpu, path)
     _check_another_node(profile.pools.gpu, path)
@@ -128,11 +137,37 @@ def _faults(content: Mapping[str, Any]) -> Iterator[str]:
         _validator().iter_errors(content), key=lambda error: [str(part) for part in error.absolute_path]
     ):
         place = ".".join(str(part) for part in error.absolute_path)
+        if place in _AMOUNTS:
+            continue  # `_wrong_amounts` has a sentence for it
         if error.validator == "additionalProperties" and error.schema.get("additionalProperties") is False:
             known = error.schema.get("properties", {})
             yield from (_unknown(place, key, list(known)) for key in error.instance if key not in known)
         else:
             yield f"{place or 'the file'}: {error.message}."
+
+
+def _wrong_amounts(values: Mapping[str, Any]) -> Iterator[str]:
+    """The empty text, where there is one by default, stands for no limit, and a quota may be nothing."""
+    for place, resource in _AMOUNTS.items():
+        value = _value(values, place)
+        if value is not None and not (value == "" and "largest" in place):
+            fault = fault_of(str(value), resource)
+            if fault is None and not isinstance(value, str):
+                fault = f'is a number, which readers of YAML write in several ways; write "{value}"'
+            if fault:
+                yield f"{place}: {fault} (given: {value!r})."
+    for place in ("quota.hard", "doctor.resources.requests", "doctor.resources.limits"):
+        for key, value in (_value(values, place) or {}).items():
+            fault = fault_of(str(value), STORAGE) if key.endswith(("memory", "storage")) and str(value) != "0" else None
+            if fault:
+                yield f"{place}.{key}: {fault} (given: {value!r})."
+
+
+def _value(values: Any, place: str) -> Any:
+    """What a dotted name stands for; None where there is nothing."""
+    return reduce(
+        lambda content, key: content.get(key) if isinstance(content, dict) else None, place.split("."), values
+    )
 
 
 def _unknown(place: str, key: str, known: list[str]) -> str:
