@@ -98,7 +98,7 @@ def _load(path: Path) -> dict[Any, Any]:
 
 def _line(path: Path, fault: str) -> int:
     """Where the key stands that a fault begins with."""
-    node = yaml.compose(path.read_text(encoding="utf-8"))
+    node: Any = yaml.compose(path.read_text(encoding="utf-8"))
     line = node.start_mark.line
     for part in fault.partition(": ")[0].split("."):
         pairs = node.value if isinstance(node, yaml.MappingNode) else []

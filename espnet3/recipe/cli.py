@@ -18,6 +18,7 @@ from espnet3.errors import Stopped
 from espnet3.pipeline.plan import plan_run, show_plan
 from espnet3.pipeline.prune import choose_backups, find_backups, remove_backup
 from espnet3.pipeline.run import run_plan
+from espnet3.recipe.left_behind import warning
 from espnet3.recipe.prepare import Run, config_file, in_order, prepare
 from espnet3.recipe.recipe import Recipe, activated, recipe_name
 from espnet3.recipe.summary import show_summary
@@ -87,6 +88,7 @@ def _main(args: Args, system_cls: type[Any]) -> None:
     run.refuse_secrets()
     if args.print_config:
         sys.stdout.write(run.config.to_yaml())
+        sys.stderr.write(warning(run.left_behind))
         return
     if args.prune:
         _prune(run, args.prune)

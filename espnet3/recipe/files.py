@@ -19,6 +19,7 @@ LARGEST_FILE = 64 * 1024
 TRAVELLING_FOLDERS = ("src", "dataset", "egs3")
 LICENCE = "LICENSE"
 """Beginning of the name of a licence, which a published model carries on."""
+_OF_PYTHON = f"a recipe's Python file has at most {LARGEST_FILE} bytes of UTF-8. Split it, or save it as UTF-8."
 _SKIPPED_FOLDERS = {"__pycache__"}
 
 
@@ -28,31 +29,7 @@ def read_recipe_files(recipe_dir: Path) -> dict[str, str]:
     Raises:
         ConfigError: a Python file is larger than LARGEST_FILE or no UTF-8.
     """
-    roots = [*(recipe_dir / name for name in ("run.py", "src", "dataset")), *recipe_dir.glob(f"{LICENCE}*")]
-    return _read(recipe_dir, roots)
-
-
-def read_dataset_modules(sources: Iterable[str], search: Iterable[Path]) -> dict[str, str]:
-    """The same for `egs3/<corpus>/<task>/dataset/` of every `data_src` that names another recipe.
-
-    Args:
-        sources: values of `data_src`; those outside egs3 belong to installed packages and are left out.
-        search: folders that may hold `egs3`, beside those of `sys.path`.
-    """
-    files: dict[str, str] = {}
-    roots = [*search, *(Path(place).parent for place in _egs3_folders())]
-    for source in sorted(set(sources)):
-        package = Path(*dataset_module(source).split("."))
-        if package.parts[0] != "egs3":
-            continue
-        root = next((root for root in roots if (root / package).is_dir()), None)
-        if root is None:
-            raise ConfigError(
-                f"data_src {source!r} names {package}, which is in none of {', '.join(map(str, roots))}. "
-                "Write corpus/task as in egs3, or a dotted module."
-            )
-        files |= _read(root, [root / package])
-    return files
+    return _read(own_files(recipe_dir))
 
 
 def all_recipe_files(recipe_files: Mapping[str, str], recipe_dir: Path, configs: Iterable[Any]) -> dict[str, str]:
@@ -61,10 +38,57 @@ def all_recipe_files(recipe_files: Mapping[str, str], recipe_dir: Path, configs:
     Raises:
         ConfigError: a `data_src` names a recipe that is not there, or a Python file cannot travel.
     """
-    sources = {source for config in configs for source in data_sources(config)}
+    return dict(recipe_files) | _read(dataset_files(recipe_dir, configs))
+
+
+def own_files(recipe_dir: Path) -> dict[str, Path]:
+    """{relative POSIX path: file} of all that might travel, sorted by path; for what does not, see `why_not`."""
+    roots = [*(recipe_dir / name for name in ("run.py", "src", "dataset")), *recipe_dir.glob(f"{LICENCE}*")]
+    return _named(recipe_dir, roots)
+
+
+def dataset_files(recipe_dir: Path, configs: Iterable[Any]) -> dict[str, Path]:
+    """The same for `egs3/<corpus>/<task>/dataset/` of every `data_src` in configs that names another recipe.
+
+    Raises:
+        ConfigError: there is no such recipe.
+    """
+    files: dict[str, Path] = {}
     # Unpacked code has egs3 in its own folder; of a recipe in egs3/<corpus>/<task>, it lies three levels up.
-    modules = read_dataset_modules(sources, (recipe_dir, *recipe_dir.parents[2:3]))
-    return dict(recipe_files) | modules
+    roots = [recipe_dir, *recipe_dir.parents[2:3], *(Path(place).parent for place in _egs3_folders())]
+    for source in sorted({source for config in configs for source in data_sources(config)}):
+        package = Path(*dataset_module(source).split("."))
+        if package.parts[0] != "egs3":
+            continue  # an installed package's
+        root = next((root for root in roots if (root / package).is_dir()), None)
+        if root is None:
+            raise ConfigError(
+                f"data_src {source!r} names {package}, which is in none of {', '.join(map(str, roots))}. "
+                "Write corpus/task as in egs3, or a dotted module."
+            )
+        files |= _named(root, [root / package])
+    return files
+
+
+def why_not(name: str, path: Path) -> str | None:
+    """Why a file does not travel; None for one that does."""
+    try:
+        check_travelling_path(name)
+        name.encode()
+    except ValueError:
+        return "has a name that other systems cannot have"
+    if not path.exists():
+        return "is a link to nothing"
+    if (size := path.stat().st_size) > LARGEST_FILE:
+        return f"has {size} bytes"
+    content = read_source(path)
+    if b"\0" in content:
+        return "is not text"
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return f"is not UTF-8 text (byte {error.start} of it)"
+    return None
 
 
 def check_travelling_path(name: str) -> str:
@@ -86,13 +110,18 @@ def _egs3_folders() -> list[str]:
     return list(spec.submodule_search_locations or []) if spec else []
 
 
-def _read(root: Path, tops: Iterable[Path]) -> dict[str, str]:
-    texts = {path.relative_to(root).as_posix(): _text(path) for top in tops for path in _walk(top)}
-    return {name: text for name, text in sorted(texts.items()) if text is not None}
+def _read(files: Mapping[str, Path]) -> dict[str, str]:
+    texts = {name: _text(name, path) for name, path in files.items()}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _named(root: Path, tops: Iterable[Path]) -> dict[str, Path]:
+    files = {path.relative_to(root).as_posix(): path for top in tops for path in _walk(top)}
+    return dict(sorted(files.items()))
 
 
 def _walk(top: Path) -> Iterator[Path]:
-    if top.is_file():
+    if top.is_file() or (top.is_symlink() and not top.exists()):
         yield top
     elif top.is_dir() and top.name not in _SKIPPED_FOLDERS:
         for path in sorted(top.iterdir()):
@@ -100,16 +129,8 @@ def _walk(top: Path) -> Iterator[Path]:
                 yield from _walk(path)
 
 
-def _text(path: Path) -> str | None:
-    size = path.stat().st_size
-    if size > LARGEST_FILE:
-        if path.suffix == ".py":
-            raise ConfigError(f"{path} has {size} bytes; a recipe's Python file may have {LARGEST_FILE}. Split it.")
-        return None
-    content = read_source(path)
-    try:
-        return None if b"\0" in content else content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if path.suffix == ".py":
-            raise ConfigError(f"{path} is not UTF-8 text ({error}). Save it as UTF-8.") from None
-        return None
+def _text(name: str, path: Path) -> str | None:
+    why = why_not(name, path)
+    if why and path.suffix == ".py":
+        raise ConfigError(f"{path} {why}; {_OF_PYTHON}")
+    return None if why else read_source(path).decode("utf-8")

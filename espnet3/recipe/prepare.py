@@ -22,6 +22,7 @@ from espnet3.pipeline.plan import Plan
 from espnet3.pipeline.preflight import check_directories, check_inputs, check_names, check_needs, check_slots_given
 from espnet3.pipeline.spec import System
 from espnet3.recipe.files import all_recipe_files
+from espnet3.recipe.left_behind import LeftBehind, find_left_behind
 from espnet3.recipe.recipe import Recipe
 from espnet3.recipe.run_config import RunConfig, build_run_config
 
@@ -50,6 +51,11 @@ class Run:
     def files(self) -> Mapping[str, str]:
         """The recipe's own files, and the dataset modules of other recipes that the configs name, by relative path."""
         return all_recipe_files(self.recipe.files, self.recipe.dir, map(as_plain, self.slots.values()))
+
+    @property
+    def left_behind(self) -> list[LeftBehind]:
+        """Those of the recipe's files that do not travel; matters where the run config is to leave this machine."""
+        return find_left_behind(self.recipe.dir, self.files, map(as_plain, self.slots.values()))
 
     @cached_property
     def code(self) -> Code:

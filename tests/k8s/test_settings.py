@@ -50,7 +50,7 @@ def test_images_that_it_may_name(tmp_path: Path, image: str) -> None:
 MEMORY = "memory: should be an amount of memory from 64Mi to 64Ti, such as 512Mi or 16Gi"
 CPU = "cpu: should be an amount of processors from 10m to 4096, such as 8 or 500m"
 WHOLE = "should be a whole number, written plainly such as 8"
-MEANT = {
+MEANT: dict[str, dict[str, str | None]] = {
     "memory": {
         **dict.fromkeys(["16", "'16'", "1_6", "016", "16GB", "16 GB", "16gb", "16 GiB", "16g", "+16"], "16Gi"),
         "500m": "500Mi",
