@@ -14,9 +14,11 @@ from omegaconf import DictConfig
 from pydantic import BaseModel, ValidationError
 
 from espnet3.config.findings import Fault, Finding, Key, describe, nearest
-from espnet3.config.slots import HANDED_DOWN, Slots, as_plain, texts_in
+from espnet3.config.slots import HANDED_DOWN, Slots, as_plain
 from espnet3.config.targets import TargetChecks
-from espnet3.runtime.redaction import environment_secrets, is_secret, redact
+from espnet3.runtime.redaction import environment_secrets, gives_away
+from espnet3.runtime.secret_names import is_certainly_secret, is_secret
+from espnet3.runtime.secret_values import looks_random
 
 _MISSING = "???"
 _PLACEHOLDER = "/path/to/"
@@ -124,20 +126,38 @@ def _find_gaps(node: Any, key: Key = ()) -> Iterator[Fault]:
 
 
 def find_secrets(config: Any) -> Iterator[Fault]:
-    """Secrets in plain config values, known by the name of a key or by the value; the value is not told."""
+    """Secrets in plain config values, by a key that can mean nothing else or by the value; the value is not told."""
     return _find_secrets(config, {value for value in environment_secrets() if len(value) >= _CERTAIN}, ())
 
 
 def _find_secrets(node: Any, known: set[str], key: Key) -> Iterator[Fault]:
     for part, value in _items(node):
-        texts = [text for text in texts_in(value) if text not in ("", _MISSING)]
-        if isinstance(node, dict) and is_secret(part) and texts:
+        named = isinstance(node, dict) and part
+        if named and is_certainly_secret(named) and any(_is_literal(text, named) for text in _leaves(value)):
             yield Fault((*key, part), f"is a secret, {_NOT_HERE}", is_secret=True)
-        elif isinstance(value, str) and redact(value, known) != value:
-            says = f"holds what is a secret in an address or in the environment, {_NOT_HERE}"
+        elif isinstance(value, str) and gives_away(value, known):
+            says = f"holds what is a secret in an address or in the environment, or an access token, {_NOT_HERE}"
             yield Fault((*key, part), says, is_secret=True)
+        elif named and isinstance(value, str) and is_secret(named) and looks_random(value):
+            yield Fault((*key, part), f"looks like a secret, {_NOT_HERE}", is_secret=True)
         else:
             yield from _find_secrets(value, known, (*key, part))
+
+
+def _leaves(node: Any) -> Iterator[Any]:
+    if isinstance(node, dict | list):
+        for _, value in _items(node):
+            yield from _leaves(value)
+    else:
+        yield node
+
+
+def _is_literal(value: Any, name: str) -> bool:
+    """A flag is not a secret, and neither is the path of a file with a key."""
+    if value is None or isinstance(value, bool) or value in ("", _MISSING):
+        return False
+    is_path = isinstance(value, str) and value.startswith(("/", "./", "../", "~/"))
+    return not (is_path and name.lower().endswith("key"))
 
 
 def _check_recipe_dir(config: dict[str, Any]) -> Iterator[Fault]:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from espnet3.errors import ConfigError
-from espnet3.runtime.redaction import environment_secrets, is_secret
+from espnet3.runtime.redaction import environment_secrets
+from espnet3.runtime.secret_names import is_secret
+from espnet3.runtime.secret_values import MARKS, PRIVATE_KEY, TOKEN
 
 CERTAIN = 8
 """Characters from which on a value of the environment is not met by chance."""
@@ -38,15 +40,6 @@ _PATHS = (
     rf"(?<![\w./~-])~/[\w@+-][\w.@+-]*|(?<![\w./~-])~[a-z][\w-]*/{_STEP}/",  # but not ~/.cache, which everybody has
     r"\b[A-Z]:\\\\?\w",
 )
-_TOKENS = (
-    r"hf_[A-Za-z0-9]{20,}",
-    r"gh[pousr]_[A-Za-z0-9]{20,}",
-    r"github_pat_\w{20,}",
-    r"glpat-[\w-]{16,}",
-    r"A[KS]IA[A-Z0-9]{16}\b",
-    r"sk-(?:[\w-]*[-_])?(?=[A-Za-z]*\d)[A-Za-z0-9]{16,}",
-    r"xox[abeoprs]-[A-Za-z0-9-]{10,}",
-)
 _INTERNAL = ("internal", "local", "lan", "intranet", "corp", "localdomain")
 
 
@@ -62,10 +55,10 @@ class _Fault(NamedTuple):
 _FAULTS = (
     _Fault(
         "looks like an access token",
-        ("hf_", "gh", "github_pat_", "glpat-", "AKIA", "ASIA", "sk-", "xox"),
-        re.compile(rf"\b(?:{'|'.join(_TOKENS)})"),
+        MARKS,
+        TOKEN,
     ),
-    _Fault("is a private key", ("-----BEGIN",), re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
+    _Fault("is a private key", ("-----BEGIN",), PRIVATE_KEY),
     _Fault("is a password in an address", ("://",), re.compile(r"://[^/\s:@]+:[^/\s:@]+@")),
     _Fault(
         "is the name of a machine",
