@@ -169,3 +169,34 @@ def test_the_readme_names_the_helm_that_the_tests_use() -> None:
     pinned = re.search(r"helm\.sh/helm/v4 v(\S+)", (programs.TOOLS / "go.mod").read_text(encoding="utf-8"))
     assert pinned
     assert f"Helm {pinned[1]}" in (CHART / "README.md").read_text(encoding="utf-8")
+
+
+ODD = ("1e3", "0x1f", "12", "on", "null", "1-2")
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_name_that_looks_like_a_number_stays_a_name(helm: Helm, tmp_path: Path, name: str) -> None:
+    claim = {"existingClaim": name}
+    values = {
+        "workspace": {"storageClass": name, "volumeName": name},
+        "data": claim | {"enabled": True},
+        "priorityClass": {"create": True, "name": name},
+        "images": {"pullSecrets": [name], "tag": name},
+        "annotations": {"pod": {"a": name}, "serviceAccount": {"a": name}},
+        "quota": {"enabled": True, "hard": {"pods": "12"}},
+        "networkPolicy": {"dns": {"namespace": name}},
+        "users": [{"kind": "ServiceAccount", "name": name, "namespace": name}],
+    }
+    file = tmp_path / "values.yaml"
+    file.write_text(json.dumps(values), encoding="utf-8")
+    answer = helm("template", name, CHART, "--namespace", name, "--values", file)
+    assert answer.returncode == 0, answer.stderr
+    read = [(place, value) for item in yaml.safe_load_all(answer.stdout) for place, value in leaves(item or {})]
+    names = [value for place, value in read if place.endswith(("name", "Name", "namespace", "instance"))]
+    assert len(names) > 20
+    assert [value for value in names if not isinstance(value, str)] == []
+    assert f"'{name}'" in str(names)
+    bare = [
+        event.value for event in yaml.parse(answer.stdout) if isinstance(event, yaml.ScalarEvent) and not event.style
+    ]
+    assert name not in bare
