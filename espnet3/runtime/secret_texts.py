@@ -12,7 +12,7 @@ from espnet3.runtime.secret_values import PRIVATE_KEY, looks_random, tokens_in
 
 MASK = "***"
 _PRIVATE_KEY_TO_ITS_END = re.compile(rf"({PRIVATE_KEY.pattern}).*?(?=-----END|\Z)", re.DOTALL)
-_PASSWORD = re.compile(r"(?<=://)([^/\s:@?#\"'<>]*:)(?!\d+[/?#])((?:[^\s\"'<>/]+|[^\s\"'<>]+?)@)")
+_PASSWORD = re.compile(r"(?<=://)([^/\s:@?#\"'<>]*:)(?!\d+[/?#])([^\s\"'<>]{1,300}@)")
 _USER = re.compile(r"(?<=://)([^/\s:@?#\"'<>]+)@")
 _WITH_USERS = ("http://", "https://")
 _IN_QUERY = re.compile(r"([?&#;](?:amp;)?([A-Za-z][\w.~-]*)=)([^&#\s\"'<>]+)")
@@ -37,25 +37,12 @@ _SCHEME = re.compile(r"(\b(?:bearer|basic)\s+)(?=[^\s\"']*\d|[\w.~+/=-]{20,})([\
 _CREDENTIAL = re.compile(r"(?:.*\bauthorization\s*[:=]\s*\w+|bearer)\s+[\w.~+/=-]{8,}", re.IGNORECASE | re.DOTALL)
 _HEADERS = {"x-api-key", "x-auth-token", "private-token", "job-token", "deploy-token", "cookie", "set-cookie"}
 _FLAG = re.compile(r"(?<![\w-])(--?([A-Za-z][\w-]*)\s+)([^\s\"'-][^\s]*)")
-_ASSIGNED = re.compile(
-    r"(?<![\w.])(([A-Za-z][\w.-]*)[\"']?\s*(=|:(?=[\s\"']))\s*)(\"[^\"\n]*\"|'[^'\n]*'|[^\s\"',;&)}\]]+)"
-)
+_NAME = re.compile(r"(?<![\w.])([A-Za-z][\w.-]{0,80})[\"']?\s{0,8}(=|:(?=[\s\"']))\s{0,8}")
+_VALUE = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'|[^\s\"',;&)}\]]+")
 _HINTS = (
-    "passw",
-    "passphrase",
-    "pwd",
-    "secret",
-    "token",
-    "key",
-    "cred",
-    "auth",
-    "bearer",
-    "_pat",
-    "pass",
-    "jwt",
-    "dsn",
+    *("passw", "passphrase", "pwd", "secret", "token", "key", "cred", "auth", "bearer", "_pat", "pass", "jwt", "dsn"),
+    *("hook", "sas", "cookie", "_ur", "_string"),
 )
-_HINTS += ("hook", "sas", "cookie", "_ur", "_string")
 """One of these is in every name of a secret; to look for them first is many times as fast."""
 _NOTHING = {"", MASK, "none", "null", "true", "false", "..."}
 
@@ -78,7 +65,7 @@ def masked_text(text: str) -> str:
         text = _SCHEME.sub(rf"\1{MASK}", text)
     if any(hint in small for hint in _HINTS):
         text = _FLAG.sub(_hidden_if(is_secret), text)
-        text = _ASSIGNED.sub(_hidden_assignment, text)
+        text = "".join(_without_assigned(text))
     return text
 
 
@@ -113,26 +100,34 @@ def _hidden_header(found: "re.Match[str]") -> str:
     return found[0] if found[2].lower() in _NOTHING else f"{found[1]}{MASK}"
 
 
-def _hidden_assignment(found: "re.Match[str]") -> str:
-    before, name, _sign, value = found.groups()
-    bare = value.strip("\"'")
-    if bare.lower() in _NOTHING or not (_is_assigned(name) and _is_whole(found)):
-        return found[0]
-    if not is_certainly_secret(name) and bare.isdigit():
-        return found[0]
-    quote = value[0] if value[0] in "\"'" else ""
-    return f"{before}{quote}{MASK}{quote}"
+def _without_assigned(text: str) -> Iterator[str]:
+    """The parts of a text around the secrets in `name=secret`, `name: secret` and `"name": "secret"`, and the masks."""
+    place = 0
+    while name := _NAME.search(text, place):
+        yield text[place : name.end()]
+        place = name.end()  # what follows may be another name
+        value = _VALUE.match(text, place) if _is_assigned(name) else None
+        if value and _is_secret(name, value):
+            quote = value[0][0] if value[0][0] in "\"'" else ""
+            yield f"{quote}{MASK}{quote}"
+            place = value.end()
+    yield text[place:]
 
 
-def _is_assigned(name: str) -> bool:
-    """Small letters are everybody's; a variable of the environment has capitals."""
-    last = name.rpartition(".")[2]
-    return name.lower() in _HEADERS or is_certainly_secret(last) or (last.isupper() and is_secret(last))
-
-
-def _is_whole(found: "re.Match[str]") -> bool:
-    """`password: is missing` is a sentence, not a password."""
-    if found[3] == "=" or found[4][0] in "\"'":
+def _is_assigned(name: "re.Match[str]") -> bool:
+    """Small letters are everybody's, but for flags; a variable of the environment has capitals."""
+    last = name[1].rpartition(".")[2]
+    if name[1].lower() in _HEADERS or is_certainly_secret(last):
         return True
-    rest = found.string[found.end() :].partition("\n")[0]
+    return (last.isupper() or name.string.endswith("--", 0, name.start())) and is_secret(last)
+
+
+def _is_secret(name: "re.Match[str]", value: "re.Match[str]") -> bool:
+    """`password: is missing` is a sentence, and a number is a password for certain names alone."""
+    bare = value[0].strip("\"'")
+    if bare.lower() in _NOTHING or (bare.isdigit() and not is_certainly_secret(name[1].rpartition(".")[2])):
+        return False
+    if name[2] == "=" or value[0] != bare or name[1].lower() in _HEADERS:
+        return True
+    rest = value.string[value.end() : value.end() + 200].partition("\n")[0]
     return not rest.strip(" \t\r,;})]'\"")

@@ -17,7 +17,7 @@ from itertools import pairwise
 _ALNUM, _HEX, _URL_SAFE = r"[A-Za-z\d]", r"[a-f\d]", r"[\w-]"
 _MIXED = r"(?=[a-z\d]*[A-Z])(?=[A-Z\d]*[a-z])"
 """What follows has small letters and capitals, unlike a name such as hf_transformersautomodel."""
-_DIGIT = r"(?=[A-Za-z_-]*\d)"
+_DIGIT = r"(?=[A-Za-z_-]{0,60}\d)"
 _FORMATS = (
     ("hf_", rf"hf_(?:{_MIXED}|(?={_ALNUM}{{30}}))", _ALNUM, "20,"),  # Hugging Face
     ("api_org_", "api_org_", _ALNUM, "30,"),
@@ -26,7 +26,7 @@ _FORMATS = (
     ("gl", f"gl(?:pat|ptt|dt|rt|cbt|oas|soat|ft|imt|agent|ffct)-{_DIGIT}", _URL_SAFE, "16,"),  # GitLab
     ("AKIA ASIA ABIA ACCA", "A(?:KIA|SIA|BIA|CCA)", r"[A-Z\d]", "16"),  # AWS
     ("ABSK", "ABSK", r"[A-Za-z\d+/]", "109,269"),
-    ("sk-", r"sk-(?:[\w-]*[-_])?(?=[A-Za-z]*\d)", _ALNUM, "16,"),  # OpenAI, Anthropic, DeepSeek
+    ("sk-", r"sk-(?:[\w-]{0,40}[-_])?(?=[A-Za-z]{0,60}\d)", _ALNUM, "16,"),  # OpenAI, Anthropic, DeepSeek
     ("xox xapp-", r"xox[abeoprs]-|xapp-\d-", r"[A-Za-z\d-]", "10,"),  # Slack
     ("AIza", "AIza", _URL_SAFE, "35"),  # Google
     ("GOCSPX-", "GOCSPX-", _URL_SAFE, "28"),
@@ -70,7 +70,7 @@ _FORMATS = (
     ("LTAI", "LTAI", _ALNUM, "20"),  # Alibaba
     ("AKID", "AKID", _ALNUM, "32"),  # Tencent
     ("SK", "SK", _HEX, "32"),  # Twilio
-    ("eyJ", r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.", _URL_SAFE, "10,"),  # JSON Web Tokens
+    ("eyJ", r"eyJ[\w-]{10,4000}\.eyJ[\w-]{10,4000}\.", _URL_SAFE, "10,"),  # JSON Web Tokens
     (":AA", r"\d{8,10}:AA", _URL_SAFE, "32,34"),  # Telegram
     ("hooks.slack.com/", r"hooks\.slack\.com/(?:services|workflows|triggers)/", r"[\w/+]", "20,"),
     ("api/webhooks/", r"discord(?:app)?\.com/api/webhooks/\d+/", _URL_SAFE, "20,"),
