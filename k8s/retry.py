@@ -2,7 +2,7 @@
 
 `templates` and `job` call it. An exception class that is a `TryAgain` is repeated, every other is not. The cluster adds
 what it does to a pod itself: a stage that was killed before its handler was in place (143), a pod that vanished, was
-evicted or was refused by its node. What used up its memory or its time would do so again, and a pod that the API server
+evicted or was refused by its node, a container that its runtime lost. What used up its memory or its time would do so again, and a pod that the API server
 refuses for what it is would be refused again.
 """
 
@@ -15,6 +15,8 @@ KILLED_BEFORE_HANDLER = 143
 """128 + SIGTERM."""
 KILLED = 137
 """128 + SIGKILL: the memory limit, or a node that waits no longer."""
+LOST = 255
+"""What a container runtime reports of a container whose end it did not see: its node rebooted, its shim was killed."""
 PREEMPTED = (
     "imminent node shutdown",
     "pod deleted",
@@ -46,9 +48,9 @@ NOT_READY = ("exceeded quota", "status unknown for quota", "not yet ready to han
 
 
 def retryable_exit_codes() -> list[int]:
-    """Exit codes after which a stage is to be tried again: those of TryAgain and its kinds, and 143."""
+    """Exit codes after which a stage is to be tried again: those of TryAgain and its kinds, 143 and 255."""
     codes = {error.exit_code for error in _kinds(Espnet3Error) if issubclass(error, TryAgain)}
-    return sorted(codes | {KILLED_BEFORE_HANDLER})
+    return sorted(codes | {KILLED_BEFORE_HANDLER, LOST})
 
 
 def final_exit_codes() -> list[int]:

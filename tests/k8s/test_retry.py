@@ -30,6 +30,13 @@ REPEATED = {
     "asked to stop": Ending("Failed", str(TryAgain.exit_code), "main: Error (exit code 75)"),
     "lost the directory to another": Ending("Failed", str(LostLease.exit_code), "main: Error (exit code 75)"),
     "killed before its handler": Ending("Failed", "143", "main: Error (exit code 143)"),
+    "lost by its runtime: the node rebooted": Ending("Failed", "255", "main: Unknown (exit code 255)"),
+    "not found when its node came back": Ending(
+        "Failed",
+        "137",
+        "main: ContainerStatusUnknown (exit code 137): The container could not be located when the pod was terminated",
+        job_differs="a Job cannot tell it from a full memory",
+    ),
     "killed when its time was over": Ending(
         "Failed", "137", "main: Error (exit code 137)", job_differs="a Job cannot tell it from a full memory"
     ),
@@ -141,7 +148,7 @@ def test_where_a_job_differs_it_does_so_to_be_safe() -> None:
 
 
 def test_the_codes_are_those_of_the_exceptions() -> None:
-    assert retryable_exit_codes() == [75, 143]
+    assert retryable_exit_codes() == [75, 143, 255]
     assert final_exit_codes() == [1, 66, 78]
 
 
