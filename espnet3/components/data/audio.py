@@ -1,43 +1,35 @@
-"""Audio files: what their headers say, whether they are whole, their samples, their checksums.
+"""Audio files: how long they are, their samples, their checksums.
 
 Datasets read utterances with `read_audio`, dataset builders describe files with `whole_file`, and the validator looks
-at headers with `audio_info`. Formats are those of libsndfile: WAV, FLAC, OGG, MP3, NIST SPHERE and more, at any rate,
-with any number of channels. soundfile (a quarter of a second) and soxr are imported when they are first needed.
-Features and augmentation are elsewhere.
+at files with `audio_info`. Formats are those of libsndfile: WAV, FLAC, OGG, MP3, NIST SPHERE and more, at any rate,
+with any number of channels. Where in a file the sound lies, and that all of it is read, is up to `containers.sound`.
+soundfile (a quarter of a second) and soxr are imported when they are first needed. Features and augmentation are
+elsewhere.
 """
 
 import os
-import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from espnet3.components.data.audio_check import AudioCheck, checksum_of
+from espnet3.components.data.containers.foreign import HEAD, conversion, explanation
+from espnet3.components.data.containers.layouts import CutShortError, ForeignError, MixedError
+from espnet3.components.data.containers.sound import TOLERANCE, Sound, open_sound
 from espnet3.components.data.manifest import Utterance
 from espnet3.errors import DataError
 
 Samples = NDArray[np.float32]
-
-TOLERANCE = 0.01
-"""Seconds by which an utterance may reach over the end of its file: durations are rounded."""
-
-LAST_OGG_PAGE = 20
-"""Seconds that are more than a page of an OGG file holds."""
-
-UNKNOWN_SIZE = 0x7FFF0000
-"""Chunk sizes from here on mean that the program that wrote the file to a pipe did not know its length."""
-
-_CHUNK_SIZES = re.compile(r"^\s*(?!RIFF|FORM)\S.*?: (\d+) \(should be (\d+)\)", re.MULTILINE)
+AGAIN = "Copy or download it again."
 
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What an audio file's header says, once it was seen to hold what it promises."""
+    """What an audio file holds, all of it, whatever its header says."""
 
     sample_rate: int
     """In Hz."""
@@ -46,6 +38,10 @@ class AudioInfo:
     """Samples of each channel."""
     format: str
     """libsndfile's name, such as FLAC or NIST."""
+    encoding: str = ""
+    """libsndfile's name, such as PCM_16."""
+    remark: str = ""
+    """What is odd about the file though it is read, as the end of a sentence about it; empty as a rule."""
 
     @property
     def duration(self) -> float:
@@ -54,22 +50,24 @@ class AudioInfo:
 
 
 def audio_info(path: Path) -> AudioInfo:
-    """The header of an audio file, of which the last samples were read too: about 0.2 ms.
+    """What an audio file holds. FLAC, Ogg and MP3 files are gone through, but only decoded where that is needed.
 
     Raises:
         DataError: the file is missing, empty, in no known format, unreadable or cut short.
     """
-    with _opened(path) as file:
-        info = AudioInfo(file.samplerate, file.channels, file.frames, file.format)
-        if _promised_frames(path, file) > info.frames or _promises_more(path, file) or not _has_its_end(file):
-            raise DataError(f"{path} is cut short: it holds less than its header promises. Copy or download it again.")
-    if info.frames <= 0:
-        raise DataError(f"{path} holds no samples. Copy or download it again, or leave it out.")
+    with _opened(path, thoroughly=True) as sound:
+        info = AudioInfo(sound.rate, sound.channels, sound.frames, sound.format, sound.encoding, sound.remark)
+        if info.frames <= 0:
+            raise DataError(f"{path} holds no samples. {AGAIN[:-1]}, or leave it out.")
+        if not sound.has_its_end():
+            raise DataError(f"{path} is cut short: of {info.duration:.3f} s the end cannot be decoded. {AGAIN}")
     return info
 
 
 def read_audio(utterance: Utterance, root: Path, check: AudioCheck | None = None) -> tuple[Samples, int]:
-    """The samples of an utterance, float32 in [-1, 1], (n,), and their rate in Hz; channels are averaged.
+    """The samples of an utterance, float32 in [-1, 1], (n,), and their rate in Hz.
+
+    They are those of its channel, or the mean of all channels where it names none.
 
     Args:
         utterance: which part of which file.
@@ -78,22 +76,25 @@ def read_audio(utterance: Utterance, root: Path, check: AudioCheck | None = None
 
     Raises:
         DataError: the file is missing, unreadable, not the one that the manifest names, has another sample rate than it
-            says, ends before the utterance does, or holds values that are no numbers.
+            says, lacks its channel, ends before the utterance does, or holds values that are no numbers.
     """
     path = root / utterance.audio
-    with _opened(path, lambda handle: check.admit(utterance, path, handle) if check else None) as file:
-        rate = int(file.samplerate)
-        if rate != utterance.sample_rate:
-            raise DataError(f"{path} has {rate} Hz, its manifest says {utterance.sample_rate} Hz ({utterance.utt_id}).")
-        start, wanted = round(utterance.start * rate), round(utterance.duration * rate)
-        if start + wanted > file.frames + TOLERANCE * rate:
-            raise DataError(f"{path} ends at {file.frames / rate:.3f} s, before its utterance {utterance.utt_id} does.")
-        audio = _read(file, start, min(wanted, file.frames - start))
-    if len(audio) + TOLERANCE * rate < wanted:
+    admit: Callable[[int], None] | None = (lambda handle: check.admit(utterance, path, handle)) if check else None
+    with _opened(path, admit) as sound:
+        end = round(utterance.start * sound.rate) + round(utterance.duration * sound.rate)
+        found = _part(sound, utterance, path) if end <= sound.frames or sound.rate != utterance.sample_rate else None
+    if found is None:  # it reaches beyond what the header says
+        with _opened(path, admit, thoroughly=True) as sound:
+            if end > sound.frames + TOLERANCE * sound.rate:
+                seconds = sound.frames / sound.rate
+                raise DataError(f"{path} ends at {seconds:.3f} s, before its utterance {utterance.utt_id} does.")
+            found = _part(sound, utterance, path)
+    audio, wanted = found
+    if len(audio) + TOLERANCE * utterance.sample_rate < wanted:
         raise DataError(f"{path} ends before its utterance {utterance.utt_id} does: the file is damaged or cut short.")
     if not np.isfinite(audio).all():
         raise DataError(f"{path} holds values that are no numbers (NaN or infinite) in utterance {utterance.utt_id}.")
-    return audio, rate
+    return audio, utterance.sample_rate
 
 
 def resample(audio: Samples, rate: int, target_rate: int) -> Samples:
@@ -129,35 +130,74 @@ def whole_file(utt_id: str, path: Path, root: Path, text: str, speaker: str) -> 
     return Utterance(utt_id, audio.as_posix(), 0.0, info.duration, info.sample_rate, text, speaker, checksum(path))
 
 
+def mixed(audio: Samples) -> Samples:
+    """The mean of all channels: (n, channels) to (n,)."""
+    return audio[:, 0] if audio.shape[1] == 1 else audio.mean(axis=1, dtype=np.float32)
+
+
+def _part(sound: Sound, utterance: Utterance, path: Path) -> tuple[Samples, int]:
+    """The samples of an utterance, and how many it asks for."""
+    rate = sound.rate
+    if rate != utterance.sample_rate:
+        raise DataError(f"{path} has {rate} Hz, its manifest says {utterance.sample_rate} Hz ({utterance.utt_id}).")
+    start, wanted = round(utterance.start * rate), round(utterance.duration * rate)
+    channel = utterance.channel
+    if channel is not None and not 0 <= channel < sound.channels:
+        raise DataError(f"{path} has no channel {channel} ({utterance.utt_id}): {channels_named(sound.channels)}.")
+    audio = sound.read(start, wanted)
+    return (mixed(audio) if channel is None else np.ascontiguousarray(audio[:, channel])), wanted
+
+
+def channels_named(channels: int) -> str:
+    """Which channels there are, as part of a sentence."""
+    return "it has one, number 0" if channels == 1 else f"it has {channels}, from 0 to {channels - 1}"
+
+
 @contextmanager
-def _opened(path: Path, admit: Callable[[int], None] | None = None) -> Iterator[Any]:
-    """An open `soundfile.SoundFile`; what libsndfile says against it becomes a DataError.
+def _opened(path: Path, admit: Callable[[int], None] | None = None, thoroughly: bool = False) -> Iterator[Sound]:
+    """The sound of a file; what is said against it becomes a DataError.
 
     Args:
         path: the file.
         admit: raises an error where it may not be read; gets the open file, so that what it saw is what is read.
+        thoroughly: as `open_sound` has it.
     """
     import soundfile
 
+    head = b""
     try:
         with _handle(path) as handle:
             if not os.fstat(handle).st_size:
-                raise DataError(f"{path} is empty. Copy or download it again.")
+                raise DataError(f"{path} is empty. {AGAIN}")
             if admit:
                 admit(handle)
-            with soundfile.SoundFile(handle, closefd=False) as file:
-                yield file
+            head = os.pread(handle, HEAD, 0)
+            with closing(open_sound(handle, thoroughly)) as sound:
+                yield sound
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{path} does not exist.") from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is not readable audio: it is a folder.") from None
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-    except (soundfile.SoundFileError, TypeError) as error:  # a TypeError where it takes the file for raw samples
-        reason = (
-            "it is a folder" if path.is_dir() else str(getattr(error, "error_string", "unknown format")).rstrip(".")
-        )
-        raise DataError(
-            f"{path} is not readable audio ({reason}): it is damaged, cut short, or not WAV, FLAC, OGG, MP3 or SPH."
-        ) from None
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except CutShortError as error:
+        raise DataError(f"{path} is cut short: {error}. {AGAIN}") from None
+    except MixedError as error:
+        raise DataError(f"{path} {error}. Convert it to a single recording, or split it.") from None
+    except (soundfile.SoundFileError, TypeError, ForeignError) as error:  # TypeError: it is taken for raw samples
+        raise DataError(f"{path} {_refusal(error, head, path.name)}") from None
+
+
+def _refusal(error: Exception, head: bytes, name: str) -> str:
+    if isinstance(error, ForeignError):
+        return f"is not readable audio: it is {error}. Convert it: {conversion(name)}."
+    if known := explanation(head, name):
+        return known
+    reason = str(getattr(error, "error_string", "unknown format")).rstrip(".")
+    return (
+        f"is not readable audio ({reason}). WAV, FLAC, OGG, MP3, SPH and whatever else libsndfile knows are read. If "
+        f"another program plays it, convert it: {conversion(name)}. If none does, copy or download it again."
+    )
 
 
 @contextmanager
@@ -171,55 +211,3 @@ def _handle(path: Path) -> Iterator[int]:
         yield handle
     finally:
         os.close(handle)
-
-
-def _read(file: Any, start: int, frames: int) -> Samples:
-    lead = start - _landing(file, start)
-    if start:
-        file.seek(start - lead)
-    audio: Samples = file.read(lead + frames, dtype="float32", always_2d=True)[lead:]
-    return audio[:, 0] if audio.shape[1] == 1 else audio.mean(axis=1, dtype=np.float32)
-
-
-def _landing(file: Any, start: int) -> int:
-    """Where to seek so as to read exactly from `start`: libsndfile errs by 16 ms in the last page of an OGG file."""
-    return min(start, max(0, file.frames - LAST_OGG_PAGE * file.samplerate)) if file.format == "OGG" else start
-
-
-def _has_its_end(file: Any) -> bool:
-    last = min(256, file.frames)
-    file.seek(file.frames - last)
-    return bool(len(file.read(last, dtype="float32")) == last)
-
-
-def _promised_frames(path: Path, file: Any) -> int:
-    """Frames according to a NIST SPHERE header, which libsndfile passes over; else 0."""
-    if file.format != "NIST":
-        return 0
-    with path.open("rb") as raw:
-        lines = raw.read(1024).split(b"\n")
-    return next((int(line.split()[-1]) for line in lines if line.startswith(b"sample_count ")), 0)
-
-
-def _promises_more(path: Path, file: Any) -> bool:
-    """Whether a chunk reaches over the end of the file, which libsndfile logs, or an OGG stream has no last page."""
-    if file.format == "OGG":
-        return not _has_last_page(path)
-    sizes = ((int(promised), int(there)) for promised, there in _CHUNK_SIZES.findall(file.extra_info))
-    return any(there + 1 < promised < UNKNOWN_SIZE for promised, there in sizes)
-
-
-def _has_last_page(path: Path) -> bool:
-    """Whether the last OGG page is whole and marked as the last one.
-
-    A page is 27 bytes, of which the sixth holds the mark and the last counts segments; their lengths; and the segments
-    (RFC 3533).
-    """
-    with path.open("rb") as raw:
-        raw.seek(max(0, path.stat().st_size - 70_000))
-        tail = raw.read()
-    page = tail[tail.rfind(b"OggS") :]
-    if len(page) < 27:
-        return False
-    lengths = page[27 : 27 + page[26]]
-    return bool(page[5] & 4) and len(page) >= 27 + page[26] + sum(lengths)

@@ -55,11 +55,16 @@ class Utterance:
     """Who says it."""
     checksum: str
     """Of the whole file: `sha256:` and 64 hexadecimal digits."""
+    channel: int | None = None
+    """Which channel of the file, from 0; the mean of all where left out."""
 
 
-COLUMNS = tuple(field.name for field in fields(Utterance))
+OPTIONAL = "channel"
+"""The field that a line may leave out; it is not written where it says nothing."""
+COLUMNS = tuple(field.name for field in fields(Utterance) if field.name != OPTIONAL)
 _TYPES: dict[str, type] = {field.name: field.type for field in fields(Utterance)}  # type: ignore[misc]
-_WRITTEN = tuple(_TYPES.values())
+_TYPES[OPTIONAL] = int
+_WRITTEN = tuple(_TYPES[column] for column in COLUMNS)
 _CALLED = {str: "text", int: "a whole number", float: "a number"}
 
 
@@ -183,6 +188,8 @@ def _writing(path: Path | str) -> Iterator[Callable[[Utterance], None]]:
             if record["text"] != utterance.text:
                 changed, first = changed + 1, first or utterance.utt_id
             written += 1
+            if utterance.channel is not None:
+                record[OPTIONAL] = utterance.channel
             file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
 
         yield write
@@ -234,7 +241,7 @@ def _field_problems(record: dict[str, Any]) -> list[str]:
     if tuple(record) == COLUMNS and tuple(map(type, record.values())) == _WRITTEN and record["sample_rate"] < 2**63:
         return []  # as write_manifest writes it, which saves a fifth of the time
     problems = [f"{key} is missing." for key in COLUMNS if key not in record]
-    problems += [f"{key!r} is unknown; the fields are {', '.join(COLUMNS)}." for key in record if key not in _TYPES]
+    problems += [f"{key!r} is unknown; the fields are {', '.join(_TYPES)}." for key in record if key not in _TYPES]
     for key, kind in _TYPES.items():
         given = type(record.get(key))
         if key in record and given is not kind and not (kind is float and given is int):

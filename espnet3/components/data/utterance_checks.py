@@ -10,9 +10,10 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from pathlib import Path
 
-from espnet3.components.data.audio import TOLERANCE, AudioInfo, audio_info
+from espnet3.components.data.audio import AudioInfo, audio_info
 from espnet3.components.data.audio_check import AudioCheck
 from espnet3.components.data.audio_index_writer import EntrySorter
+from espnet3.components.data.containers.sound import TOLERANCE
 from espnet3.components.data.invisible import without_invisible
 from espnet3.components.data.manifest import Utterance
 from espnet3.components.data.text_checks import text_faults

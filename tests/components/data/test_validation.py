@@ -53,7 +53,7 @@ AUDIO_FAULTS = {
     "no samples": ("silent.wav", "silent.wav holds no samples."),
     "no audio": ("page.flac", "page.flac is not readable audio"),
     "cut wav": ("cut.wav", "cut.wav is cut short"),
-    "cut flac": ("cut.flac", "cut.flac is not readable audio"),
+    "cut flac": ("cut.flac", "cut.flac is cut short: its header promises 3.000 s"),
     "cut ogg": ("cut.ogg", "cut.ogg is cut short"),
     "cut mp3": ("cut.mp3", "cut.mp3 is cut short"),
     "cut sph": ("cut.sph", "cut.sph is cut short"),
