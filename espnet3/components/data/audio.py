@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from espnet3.components.data.amplitude import scale_problem
 from espnet3.components.data.audio_check import AudioCheck, checksum_of
 from espnet3.components.data.containers.foreign import HEAD, conversion, explanation
 from espnet3.components.data.containers.layouts import CutShortError, ForeignError, MixedError
@@ -55,7 +56,7 @@ def audio_info(path: Path) -> AudioInfo:
     Raises:
         DataError: the file is missing, empty, in no known format, unreadable or cut short.
     """
-    with _opened(path, thoroughly=True) as sound:
+    with opened(path, thoroughly=True) as sound:
         info = AudioInfo(sound.rate, sound.channels, sound.frames, sound.format, sound.encoding, sound.remark)
         if info.frames <= 0:
             raise DataError(f"{path} holds no samples. {AGAIN[:-1]}, or leave it out.")
@@ -80,11 +81,11 @@ def read_audio(utterance: Utterance, root: Path, check: AudioCheck | None = None
     """
     path = root / utterance.audio
     admit: Callable[[int], None] | None = (lambda handle: check.admit(utterance, path, handle)) if check else None
-    with _opened(path, admit) as sound:
+    with opened(path, admit) as sound:
         end = round(utterance.start * sound.rate) + round(utterance.duration * sound.rate)
         found = _part(sound, utterance, path) if end <= sound.frames or sound.rate != utterance.sample_rate else None
     if found is None:  # it reaches beyond what the header says
-        with _opened(path, admit, thoroughly=True) as sound:
+        with opened(path, admit, thoroughly=True) as sound:
             if end > sound.frames + TOLERANCE * sound.rate:
                 seconds = sound.frames / sound.rate
                 raise DataError(f"{path} ends at {seconds:.3f} s, before its utterance {utterance.utt_id} does.")
@@ -92,8 +93,8 @@ def read_audio(utterance: Utterance, root: Path, check: AudioCheck | None = None
     audio, wanted = found
     if len(audio) + TOLERANCE * utterance.sample_rate < wanted:
         raise DataError(f"{path} ends before its utterance {utterance.utt_id} does: the file is damaged or cut short.")
-    if not np.isfinite(audio).all():
-        raise DataError(f"{path} holds values that are no numbers (NaN or infinite) in utterance {utterance.utt_id}.")
+    if len(audio) and (problem := scale_problem(audio)):
+        raise DataError(f"{path} holds {problem} (utterance {utterance.utt_id}).")
     return audio, utterance.sample_rate
 
 
@@ -143,18 +144,20 @@ def _part(sound: Sound, utterance: Utterance, path: Path) -> tuple[Samples, int]
     start, wanted = round(utterance.start * rate), round(utterance.duration * rate)
     channel = utterance.channel
     if channel is not None and not 0 <= channel < sound.channels:
-        raise DataError(f"{path} has no channel {channel} ({utterance.utt_id}): {channels_named(sound.channels)}.")
+        raise DataError(
+            f"{path} has no channel {channel} ({utterance.utt_id}): it has {channels_named(sound.channels)}."
+        )
     audio = sound.read(start, wanted)
     return (mixed(audio) if channel is None else np.ascontiguousarray(audio[:, channel])), wanted
 
 
 def channels_named(channels: int) -> str:
     """Which channels there are, as part of a sentence."""
-    return "it has one, number 0" if channels == 1 else f"it has {channels}, from 0 to {channels - 1}"
+    return "one channel, number 0" if channels == 1 else f"{channels} channels, from 0 to {channels - 1}"
 
 
 @contextmanager
-def _opened(path: Path, admit: Callable[[int], None] | None = None, thoroughly: bool = False) -> Iterator[Sound]:
+def opened(path: Path, admit: Callable[[int], None] | None = None, thoroughly: bool = False) -> Iterator[Sound]:
     """The sound of a file; what is said against it becomes a DataError.
 
     Args:

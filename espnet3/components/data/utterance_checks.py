@@ -10,8 +10,9 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from pathlib import Path
 
-from espnet3.components.data.audio import AudioInfo, audio_info
+from espnet3.components.data.audio import AudioInfo, audio_info, channels_named
 from espnet3.components.data.audio_check import AudioCheck
+from espnet3.components.data.audio_content import ContentCheck
 from espnet3.components.data.audio_index_writer import EntrySorter
 from espnet3.components.data.containers.sound import TOLERANCE
 from espnet3.components.data.invisible import without_invisible
@@ -51,6 +52,7 @@ class UtteranceCheck:
         self._missing = _complement(missing) if isinstance(missing, AbstractSet) else missing
         self._check = check
         self._gathered = gathered
+        self._content = ContentCheck(root) if check else None
         self._info = lru_cache(FILES_REMEMBERED)(self._inspect)
 
     def problems(self, utterance: Utterance) -> list[str]:
@@ -60,11 +62,18 @@ class UtteranceCheck:
             problems.append(f"text holds {_named(lacking)}, which the tokenizer lacks.")
         return problems + self._audio_problems(utterance)
 
+    def warnings(self) -> list[str]:
+        """What is worth a look in the audio of the utterances so far, a sentence for each kind."""
+        return self._content.warnings() if self._content else []
+
     def _audio_problems(self, utterance: Utterance) -> list[str]:
         problems = _time_problems(utterance)
-        info, entry = self._info(utterance.audio, utterance.checksum)
+        channel = utterance.channel
+        info, entry = self._info(utterance.audio, utterance.checksum, channel is None)
         if isinstance(info, str):
             return [*problems, info]
+        if channel is not None and not 0 <= channel < info.channels:
+            problems.append(f"channel is {channel}, but {utterance.audio} has {channels_named(info.channels)}.")
         if info.sample_rate != utterance.sample_rate:
             problems.append(f"sample_rate is {utterance.sample_rate}, but {utterance.audio} has {info.sample_rate} Hz.")
         if not problems and utterance.start + utterance.duration > info.duration + TOLERANCE:
@@ -72,6 +81,8 @@ class UtteranceCheck:
                 f"start + duration is {utterance.start + utterance.duration:.3f} s, but {utterance.audio} ends at "
                 f"{info.duration:.3f} s."
             )
+        if self._content and not problems and (found := self._content.problem(utterance, info)):
+            problems.append(found)
         if self._check and not entry:
             problems.append(
                 f"{utterance.audio} has another checksum than the manifest says: it was changed or damaged. Put the "
@@ -81,11 +92,13 @@ class UtteranceCheck:
             self._gathered.add(entry)
         return problems
 
-    def _inspect(self, audio: str, checksum: str) -> tuple[AudioInfo | str, bytes]:
-        """What the header says, or what is wrong with the file, and its line for the audio index."""
+    def _inspect(self, audio: str, checksum: str, is_mixed: bool) -> tuple[AudioInfo | str, bytes]:
+        """What the file holds, or what is wrong with it, and its line for the audio index."""
         path = self._root / audio
         try:
             info, entry = audio_info(path), self._check.entry(audio, checksum) if self._check else None
+            if self._content:
+                self._content.look_at(audio, info, is_mixed)
             return info, entry.line() if entry else b""
         except DataError as error:
             return str(error), b""

@@ -1,8 +1,8 @@
 """Finds everything that is wrong with manifests and their audio, at once, with file and line.
 
 create_dataset checks what a builder made (`check_manifest` for each, then `check_splits` over all), and whoever has a
-tokenizer can ask `validate_manifest` for the characters that it lacks. Audio is judged by its header and its last
-samples, not decoded. Nothing is changed here.
+tokenizer can ask `validate_manifest` for the characters that it lacks. With checksums, audio is listened to as well
+(`audio_content`). Nothing is changed here.
 """
 
 from array import array
@@ -87,8 +87,8 @@ def check_manifest(
     Args:
         path: the manifest.
         missing: tells the characters of a text that the tokenizer lacks, or is the set of those that it has.
-        with_checksums: compare the checksums of the audio files; those are read as a whole that neither the audio index
-            nor this process knows as they are.
+        with_checksums: compare the checksums of the audio files, and listen to them; those are hashed that neither the
+            audio index nor this process knows as they are.
         gathered: gets an entry for each utterance whose checksum is right.
     """
     report = ManifestReport(path)
@@ -98,7 +98,9 @@ def check_manifest(
         report.add(0, str(error))
         return report
     checksums = AudioCheck(path) if with_checksums else None
-    _fill(report, manifest, UtteranceCheck(manifest.root, missing, checksums, gathered))
+    check = UtteranceCheck(manifest.root, missing, checksums, gathered)
+    _fill(report, manifest, check)
+    report.problems += [Problem(path, 0, warning, is_warning=True) for warning in check.warnings()]
     if not len(manifest):
         report.add(0, "holds no utterance.")
     for line, message in _duplicates(manifest, report.ids):

@@ -110,7 +110,7 @@ def _check_manifest(path: Path) -> ManifestReport:
     state = ManifestState.of(path)
     with EntrySorter(path) as gathered:
         report = check_manifest(path, with_checksums=True, gathered=gathered)
-        if not report.problems:
+        if all(problem.is_warning for problem in report.problems):
             _write_index(path, state, gathered)
     return report
 

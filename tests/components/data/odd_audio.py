@@ -17,7 +17,7 @@ def sound(seconds: float = SECONDS, rate: int = RATE, seed: int = 0) -> NDArray[
     """Noise that is louder and quieter in turn, so that frames of variable size differ, and a wandering tone; (n,)."""
     time = np.arange(round(seconds * rate)) / rate
     noise = np.random.default_rng(seed).standard_normal(len(time)) * (1 + np.sin(7 * time)) ** 3
-    return np.asarray(0.03 * noise + 0.3 * np.sin(2000 * time + 100 * np.sin(3 * time)), np.float32)
+    return np.asarray(0.02 * noise + 0.3 * np.sin(2000 * time + 100 * np.sin(3 * time)), np.float32)
 
 
 def encoded(samples: NDArray[Any], rate: int = RATE, **options: Any) -> bytes:
