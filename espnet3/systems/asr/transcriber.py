@@ -6,28 +6,19 @@ stage makes them, so both write the same text.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from espnet3.components.data.audio import read_audio, whole_file
 from espnet3.components.data.dataset import Sample
-from espnet3.errors import DataError
 from espnet3.packs.meta import Meta
 from espnet3.systems.asr.decoding.alignment import align
 from espnet3.systems.asr.decoding.decoder import Hypothesis
+from espnet3.systems.asr.speech_input import Speech, samples_of
 
 BATCH_SECONDS = 60.0
 """Most seconds of padded audio decoded at once."""
-_PAIR = 2
-
-MOST_CHANNELS = 8
-"""What a first dimension that counts channels may be."""
-
-Speech = str | Path | ArrayLike | tuple[ArrayLike, int]
-"""A file; samples (n,), (n, channels) or (channels, n), with a rate beside them or as (samples, rate)."""
 
 
 class Backend(Protocol):
@@ -85,34 +76,43 @@ class SpeechToText:
         return self.meta.sample_rate
 
     @overload
-    def __call__(self, audio: list[Any], rate: int | None = None) -> list[str]: ...
+    def __call__(self, audio: list[Any], rate: int | None = None, *, channel_axis: int | None = None) -> list[str]: ...
     @overload
-    def __call__(self, audio: Speech, rate: int | None = None) -> str: ...
-    def __call__(self, audio: Any, rate: int | None = None) -> str | list[str]:
+    def __call__(self, audio: Speech, rate: int | None = None, *, channel_axis: int | None = None) -> str: ...
+    def __call__(self, audio: Any, rate: Any = None, *, channel_axis: int | None = None) -> str | list[str]:
         """The text of a recording, or those of a list of recordings.
 
         Args:
-            audio: a path; samples (n,) or (n, channels) as floats in [-1, 1] or 16-bit integers; a pair of samples and
-                rate; or a list of any of these. Of two dimensions the first counts channels, as torchaudio has it,
-                where it is at most 8 and less than the second.
+            audio: a path; samples (n,) or (n, channels), as floats from -1 to 1 or as integers of 8, 16 or 32 bits that
+                use their range; a pair of samples and rate in either order; or a list of any of these. Channels are
+                mixed.
             rate: of samples that bring none, in Hz; that of the model where left out.
+            channel_axis: which of two dimensions counts channels, where that is not the second one.
 
         Raises:
-            DataError: a file cannot be read, an array is empty or holds what is not a number, or the rate is none.
+            DataError: a file cannot be read; an array is empty, has values that are not those of audio, may be several
+                recordings as well as several channels, or has channels that cancel each other; or the rate is none.
         """
         if isinstance(audio, list):
-            return [transcript.text for transcript in self.transcribe_batch(audio, rate)]
-        return self.transcribe(audio, rate).text
+            return [transcript.text for transcript in self.transcribe_batch(audio, rate, channel_axis=channel_axis)]
+        return self.transcribe(audio, rate, channel_axis=channel_axis).text
 
-    def transcribe(self, audio: Speech, rate: int | None = None, tokens: bool = False) -> Transcript:
+    def transcribe(
+        self, audio: Speech, rate: int | None = None, tokens: bool = False, *, channel_axis: int | None = None
+    ) -> Transcript:
         """The text of a recording with its score and, where asked for, its tokens' times and confidences."""
-        return self.transcribe_batch([audio], rate, tokens)[0]
+        return self.transcribe_batch([audio], rate, tokens, channel_axis=channel_axis)[0]
 
     def transcribe_batch(
-        self, recordings: Sequence[Speech], rate: int | None = None, tokens: bool = False
+        self,
+        recordings: Sequence[Speech],
+        rate: int | None = None,
+        tokens: bool = False,
+        *,
+        channel_axis: int | None = None,
     ) -> list[Transcript]:
         """The same for several recordings, in their order."""
-        samples = [self._sample(audio, rate) for audio in recordings]
+        samples = [self._sample(audio, rate, channel_axis) for audio in recordings]
         transcripts: dict[int, Transcript] = {}
         for batch in _batches([_seconds(sample) for sample in samples]):
             chosen = [samples[index] for index in batch]
@@ -123,14 +123,8 @@ class SpeechToText:
                 transcripts[index] = Transcript(hypothesis.text, hypothesis.score, seconds, found)
         return [transcripts[index] for index in range(len(samples))]
 
-    def _sample(self, audio: Any, rate: int | None) -> Sample:
-        if isinstance(audio, str | Path):
-            path = Path(audio)
-            samples, found = read_audio(whole_file("audio", path, path.parent, "", ""), path.parent)
-        else:
-            if isinstance(audio, tuple) and len(audio) == _PAIR and np.ndim(audio[1]) == 0:
-                audio, rate = audio[0], _whole_rate(audio[1])
-            samples, found = _mono(np.asarray(audio)), self.sample_rate if rate is None else _whole_rate(rate)
+    def _sample(self, audio: Any, rate: int | None, channel_axis: int | None) -> Sample:
+        samples, found = samples_of(audio, rate, self.sample_rate, channel_axis)
         return {"utt_id": "audio", "audio": samples, "sample_rate": found, "text": "", "speaker": ""}
 
     def _spoken(self, samples: Sequence[Sample], hypotheses: Sequence[Hypothesis]) -> list[tuple[SpokenToken, ...]]:
@@ -147,42 +141,6 @@ class SpeechToText:
                 )
             )
         return found
-
-
-def _mono(samples: NDArray[Any]) -> NDArray[np.float32]:
-    """Samples (n,), (n, channels) or (channels, n) as float32 (n,) in [-1, 1].
-
-    Raises:
-        DataError: they are empty, of another shape, or hold what is not a number.
-    """
-    if samples.ndim not in (1, 2) or not samples.size or samples.dtype.kind not in "fiu":
-        raise DataError(
-            f"Audio is an array of samples (n,), (n, channels) or (channels, n), floats in [-1, 1] or integers; given: "
-            f"shape {samples.shape} of {samples.dtype}."
-        )
-    if samples.dtype.kind in "iu":
-        samples = samples / np.float32(np.iinfo(samples.dtype).max)
-    if samples.ndim == 2 and samples.shape[0] <= MOST_CHANNELS and samples.shape[0] < samples.shape[1]:
-        samples = samples.T
-    mono = samples if samples.ndim == 1 else samples.mean(axis=1)
-    if not np.isfinite(mono).all():
-        raise DataError("The audio holds values that are no numbers (NaN or infinite).")
-    return np.ascontiguousarray(mono, np.float32)
-
-
-def _whole_rate(rate: Any) -> int:
-    """A sample rate in Hz.
-
-    Raises:
-        DataError: it is not a whole number, or none above 0.
-    """
-    try:
-        whole = int(rate)
-    except (TypeError, ValueError, OverflowError):
-        whole = 0
-    if whole < 1 or whole != rate:
-        raise DataError(f"The rate is {rate!r}; it is a whole number above 0, in Hz, such as 16000.")
-    return whole
 
 
 def _seconds(sample: Sample) -> float:
