@@ -1,6 +1,7 @@
 """A copy of the template and a table of the corpus, or a filled-in dataset module, make a new recipe."""
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
+from espnet3.components.data.audio import whole_file
+from espnet3.components.data.channels import of_channels
+from espnet3.errors import DataError
 
 ROOT = Path(__file__).parent.parent.parent
 TEMPLATE = ROOT / "egs3" / "TEMPLATE" / "asr"
@@ -71,6 +76,33 @@ def test_a_copy_with_its_own_dataset_module_needs_no_table(tmp_path: Path) -> No
     done = run(recipe, "--stages", "create_dataset")
     assert done.returncode == 0, done.stderr
     assert len((recipe / "data" / "train.jsonl").read_text(encoding="utf-8").splitlines()) == 8
+
+
+def test_a_table_takes_each_channel_as_an_utterance(tmp_path: Path) -> None:
+    recipe = copy_template(tmp_path)
+    write_corpus(recipe)
+    rows = (recipe / "corpus.tsv").read_text(encoding="utf-8").splitlines()
+    for number in (0, 1):
+        tone, rate = soundfile.read(recipe / "wav" / f"{number}.wav")
+        soundfile.write(recipe / "wav" / f"{number}.wav", np.stack([tone, 0.5 * tone], axis=1), rate)
+    changed = [f"{row}\t{value}" for row, value in zip(rows, ["channel", "each", "1", *[""] * 10], strict=True)]
+    (recipe / "corpus.tsv").write_text("\n".join(changed) + "\n", encoding="utf-8")
+    done = run(recipe, "--stages", "create_dataset")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (recipe / "data" / "train.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(line["utt_id"], line.get("channel")) for line in lines[:4]] == [
+        ("tone-0-0", 0), ("tone-0-1", 1), ("tone-1", 1), ("tone-2", None)
+    ]  # fmt: skip
+    assert len(lines) == 9
+
+
+@pytest.mark.parametrize("wanted", ["2", "-1", "left", "0.5", "²"])
+def test_a_channel_that_a_file_lacks_is_refused(tmp_path: Path, wanted: str) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros((800, 2)), 8000)
+    whole = whole_file("u", path, tmp_path, "TEXT", "s")
+    with pytest.raises(DataError, match=r"u: channel is .*, but .*a\.wav has 2 channels, from 0 to 1\. Give a number"):
+        of_channels(whole, path, wanted)
 
 
 def test_an_edited_table_makes_other_manifests(tmp_path: Path) -> None:

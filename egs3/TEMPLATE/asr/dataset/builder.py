@@ -1,9 +1,10 @@
 """Makes the manifests that the other stages read; create_dataset calls it. Fill it in for a new corpus.
 
 As it stands it reads a table of any corpus: tab-separated, with the columns `split` (train, valid or test), `utt_id`,
-`audio` (a path, relative to the table), `speaker` and `text`. Keep it and write such a table, or read the corpus's own
-files in `_utterances`. Rows that cannot be used are told all at once; checking the manifests and the audio is up to
-create_dataset.
+`audio` (a path, relative to the table), `speaker` and `text`, and `channel` where recordings have several that are not
+to be mixed: a number from 0, or `each` for an utterance of each channel. Keep it and write such a table, or read the
+corpus's own files in `_utterances`. Rows that cannot be used are told all at once; checking the manifests and the audio
+is up to create_dataset.
 """
 
 import os
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from espnet3.components.data.audio import whole_file
+from espnet3.components.data.channels import of_channels
 from espnet3.components.data.dataset_builder import DatasetBuilder
 from espnet3.components.data.faults import Faults
 from espnet3.components.data.manifest import Utterance, write_splits
@@ -59,8 +61,10 @@ class RecipeBuilder(DatasetBuilder):
         with Faults() as faults:
             for row in read_table(Path(self.table), COLUMNS, faults):
                 with faults.told_at(row.place):
-                    yield row.choice("split", SPLITS), self._utterance(row)
+                    split = row.choice("split", SPLITS)
+                    yield from ((split, utterance) for utterance in self._utterances_of(row))
 
-    def _utterance(self, row: Row) -> Utterance:
+    def _utterances_of(self, row: Row) -> list[Utterance]:
         path = Path(os.path.realpath(Path(self.table).parent / row["audio"]))
-        return checked(whole_file(row["utt_id"], path, self.data_dir.resolve(), row["text"], row["speaker"]))
+        whole = checked(whole_file(row["utt_id"], path, self.data_dir.resolve(), row["text"], row["speaker"]))
+        return of_channels(whole, path, row.fields.get("channel", ""))
