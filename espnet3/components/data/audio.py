@@ -25,6 +25,8 @@ from espnet3.components.data.manifest import Utterance
 from espnet3.errors import DataError
 
 Samples = NDArray[np.float32]
+STEP = 2.0**-15
+"""Between two values of 16 bits; what stays within one is silence, whatever its level."""
 AGAIN = "Copy or download it again."
 
 
@@ -43,6 +45,8 @@ class AudioInfo:
     """libsndfile's name, such as PCM_16."""
     remark: str = ""
     """What is odd about the file though it is read, as the end of a sentence about it; empty as a rule."""
+    ends_silent: bool = True
+    """Whether its last few samples are silence; false says that there is sound."""
 
     @property
     def duration(self) -> float:
@@ -57,12 +61,14 @@ def audio_info(path: Path) -> AudioInfo:
         DataError: the file is missing, empty, in no known format, unreadable or cut short.
     """
     with opened(path, thoroughly=True) as sound:
-        info = AudioInfo(sound.rate, sound.channels, sound.frames, sound.format, sound.encoding, sound.remark)
-        if info.frames <= 0:
+        if sound.frames <= 0:
             raise DataError(f"{path} holds no samples. {AGAIN[:-1]}, or leave it out.")
-        if not sound.has_its_end():
-            raise DataError(f"{path} is cut short: of {info.duration:.3f} s the end cannot be decoded. {AGAIN}")
-    return info
+        last, seconds = sound.last(), sound.frames / sound.rate
+        if last is None:
+            raise DataError(f"{path} is cut short: of {seconds:.3f} s the end cannot be decoded. {AGAIN}")
+        ends_silent = bool(np.ptp(last, axis=0).max() <= STEP)
+        about = sound.format, sound.encoding, sound.remark, ends_silent
+        return AudioInfo(sound.rate, sound.channels, sound.frames, *about)
 
 
 def read_audio(utterance: Utterance, root: Path, check: AudioCheck | None = None) -> tuple[Samples, int]:

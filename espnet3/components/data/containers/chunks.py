@@ -74,6 +74,8 @@ def _au(file: BinaryIO, head: bytes, end: int) -> Samples | None:
     if len(head) < 24:
         return None
     start, stated = struct.unpack_from(">II", head, 4)
+    if start < 24:
+        return None
     stated = -1 if stated == 0xFFFF_FFFF else stated
     return _samples(file, (start, stated, 8, ">I", 0), end, None)
 
@@ -170,6 +172,8 @@ def is_filling(file: BinaryIO, place: int, end: int) -> bool:
 
 
 def _read(file: BinaryIO, place: int, form: str) -> tuple[bytes, int] | None:
+    if place >= 1 << 62:
+        return None
     file.seek(place)
     head = file.read(struct.calcsize(form))
     if len(head) < struct.calcsize(form):

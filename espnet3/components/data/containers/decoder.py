@@ -80,14 +80,13 @@ class Decoder:
             raise self._source.error
         return found
 
-    def has_its_end(self) -> bool:
-        """Whether the last frames can be decoded, whatever their values."""
-        last = min(END, self.frames)
-        if self.format != "OGG":
-            return len(self.read(self.frames - last, last)) == last
-        self._place = self.frames - last  # near enough: exact seeks go far back
-        self._file.seek(self._place)
-        return len(self.read(self._place, last)) == last
+    def last(self) -> Frames:
+        """The last frames, for a look at them: fewer where they cannot be decoded, and near enough in an Ogg file."""
+        count = min(END, self.frames)
+        if self.format == "OGG":  # exact seeks go far back
+            self._place = self.frames - count
+            self._file.seek(self._place)
+        return self.read(self.frames - count, count)
 
     def close(self) -> None:
         """Let go of the stream; the file beneath it stays open."""

@@ -63,7 +63,12 @@ class FlacRecording:
 
 
 def find_recordings(file: BinaryIO, start: int, end: int) -> list[FlacRecording]:
-    """The recordings between two places, of which the first one begins at `start`: every byte is looked at."""
+    """The recordings between two places, of which the first one begins at `start`: every byte is looked at.
+
+    There is none where the header is not whole.
+    """
+    if not _is_header(file, start):
+        return []
     file.seek(max(start, end - ID3V1))
     end -= ID3V1 if file.read(3) == b"TAG" else 0
     starts = [start, *_marks(file, start + 8 + STREAM_INFO, end)]
@@ -74,6 +79,25 @@ def promises_length(file: BinaryIO, start: int) -> bool:
     """Whether the header of the recording that begins at a place says how long it is."""
     file.seek(start + 18)
     return bool(int.from_bytes(file.read(8), "big") & (MOST_FRAMES - 1))
+
+
+def may_be_right(file: BinaryIO, end: int) -> bool:
+    """Whether the header of the file's only recording agrees with the number of its last frame, if that is whole."""
+    start = 8 + STREAM_INFO
+    if not _is_header(file, 0) or _marks(file, start, end):
+        return False
+    file.seek(8)
+    info = file.read(STREAM_INFO)
+    place = max(start, end - LONGEST_FRAME)
+    file.seek(place)
+    tail = file.read(max(0, end - place))
+    at = len(tail)
+    while at > 0 and (at := max(tail.rfind(sync, 0, at + 1) for sync in _SYNC)) >= 0:
+        samples = _end_of_frame(tail, at, info)
+        if samples is not None:
+            return samples == int.from_bytes(info[10:18], "big") & (MOST_FRAMES - 1)
+        at -= 1
+    return False
 
 
 def _recording(file: BinaryIO, start: int, end: int) -> FlacRecording:
@@ -112,8 +136,8 @@ def _last_frame(file: BinaryIO, start: int, end: int, info: bytes) -> tuple[int,
     while True:
         place = max(start, end - size)
         file.seek(place)
-        found = _last_frame_of(file.read(end - place), info)
-        if found is not None or place == start:
+        found = _last_frame_of(file.read(max(0, end - place)), info)
+        if found is not None or place <= start:
             break
         size *= 8
     return (found[0], place + found[1]) if found else (0, end)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import BinaryIO, Protocol
 
 from espnet3.components.data.containers import chunks, flac, mp3_frames, ogg, riff
-from espnet3.components.data.containers.decoder import UNKNOWN, Decoder, Frames
+from espnet3.components.data.containers.decoder import END, UNKNOWN, Decoder, Frames
 from espnet3.components.data.containers.mp3 import Mp3Stream
 from espnet3.components.data.containers.mp3_header import id3_size
 from espnet3.components.data.containers.splice import Piece, Splice
@@ -62,8 +62,8 @@ class Stream(Protocol):
     def read(self, start: int, count: int, /) -> Frames:
         """`count` samples of each channel from `start`; fewer at the end."""
 
-    def has_its_end(self) -> bool:
-        """Whether the last samples can be decoded."""
+    def last(self) -> Frames:
+        """The last `END` samples of each channel, or all; fewer where they cannot be decoded."""
 
     def close(self) -> None:
         """Let go of it."""
@@ -98,8 +98,8 @@ def find_layout(handle: int, size: int, thoroughly: bool) -> Layout:
         known = _of_chunks(file, mark, start, size)
         if known is None and mp3_frames.starts_with_frames(file, start, size):
             known = _mp3(file, start, size)
-    if known is None and mark == _SPHERE and not thoroughly:
-        known = Layout((Decoder,))
+    if known is None and mark == _SPHERE:
+        known = _sphere(handle)
     return known or _other(handle, size)
 
 
@@ -152,6 +152,8 @@ def _chunked(file: BinaryIO, found: chunks.Samples) -> Layout:
 def _flac(file: BinaryIO, start: int, size: int, thoroughly: bool) -> Layout:
     if not thoroughly and start == 0 and flac.promises_length(file, start):
         return Layout((Decoder,))
+    if start == 0 and _is_right_flac(file, size):
+        return Layout((Decoder,))
     openers: list[Callable[[int], Stream]] = []
     promised, is_longer = 0.0, False
     found = flac.find_recordings(file, start, size)
@@ -159,9 +161,22 @@ def _flac(file: BinaryIO, start: int, size: int, thoroughly: bool) -> Layout:
         openers.append(partial(_spliced, each.pieces()))
         promised += max(each.promised, each.actual) / each.rate
         is_longer |= 0 < each.promised < each.actual
-    if len(found) == 1 and start == 0 and found[0].promised == found[0].actual:
+    if not found:
         return Layout((Decoder,))
     return Layout(tuple(openers), promised, _remark(len(found), is_longer))
+
+
+def _is_right_flac(file: BinaryIO, size: int) -> bool:
+    """Whether a file is a single recording that ends as its header says; its checksums are left to libFLAC."""
+    if not flac.may_be_right(file, size):
+        return False
+    decoder = Decoder(file.fileno())
+    try:
+        return len(decoder.last()) == min(END, decoder.frames)
+    except RuntimeError:  # soundfile's, where libFLAC finds no whole frame
+        return False
+    finally:
+        decoder.close()
 
 
 def _ogg(file: BinaryIO, start: int, size: int, thoroughly: bool) -> Layout:
@@ -207,7 +222,7 @@ def _other(handle: int, size: int) -> Layout:
             return _mp3(file, 0, size)
     decoder = Decoder(handle)
     try:
-        promised = _sphere_frames(handle) if decoder.format == "NIST" else 0
+        promised = 0
         if decoder.frames >= UNKNOWN:
             raise CutShortError("its length is not known")
         for stated, there in _CHUNK_SIZES.findall(decoder.remarks):
@@ -218,11 +233,12 @@ def _other(handle: int, size: int) -> Layout:
         decoder.close()
 
 
-def _sphere_frames(handle: int) -> int:
-    """Frames according to a NIST SPHERE header, which libsndfile passes over; 0 where it does not say."""
-    lines = os.pread(handle, 1024, 0).split(b"\n")
-    counts = (line.split()[-1] for line in lines if line.startswith(b"sample_count "))
-    return next((int(count) for count in counts if count.isdigit()), 0)
+def _sphere(handle: int) -> Layout:
+    """The layout of a SPHERE file; libsndfile passes over the number of samples in its header, and reads all."""
+    lines = (line.split() for line in os.pread(handle, 1024, 0).split(b"\n"))
+    fields = {line[0]: int(line[2]) for line in lines if len(line) == 3 and line[2].isdigit()}
+    frames, rate = fields.get(b"sample_count", 0), fields.get(b"sample_rate", 0)
+    return Layout((Decoder,), frames / rate if rate else None)
 
 
 def _remark(recordings: int, is_longer: bool) -> str:

@@ -49,10 +49,10 @@ class Mp3Stream:
         parts = list(self._chunks(max(0, start), end))
         return np.concatenate(parts) if parts else np.empty((0, self.channels), np.float32)
 
-    def has_its_end(self) -> bool:
-        """Whether the last samples can be decoded."""
-        last = min(END, self.frames)
-        return len(self.read(self.frames - last, last)) == last
+    def last(self) -> Frames:
+        """The last samples; fewer where they cannot be decoded."""
+        count = min(END, self.frames)
+        return self.read(self.frames - count, count)
 
     def close(self) -> None:
         """Nothing stays open between reads."""

@@ -8,7 +8,7 @@ import os
 
 import numpy as np
 
-from espnet3.components.data.containers.decoder import Frames
+from espnet3.components.data.containers.decoder import END, Frames
 from espnet3.components.data.containers.layouts import CutShortError, Layout, MixedError, Stream, find_layout
 
 TOLERANCE = 0.01
@@ -57,9 +57,11 @@ class Sound:
             base += stream.frames
         return np.concatenate(parts)
 
-    def has_its_end(self) -> bool:
-        """Whether the last samples of each recording can be decoded."""
-        return all(stream.has_its_end() for stream in self._streams)
+    def last(self) -> Frames | None:
+        """The last samples of each recording, for a look at them; None where some cannot be decoded."""
+        found = [(stream.last(), min(END, stream.frames)) for stream in self._streams]
+        is_whole = all(len(samples) == count for samples, count in found)
+        return np.concatenate([samples for samples, _ in found]) if is_whole else None
 
     def close(self) -> None:
         """Let go of the streams; the file beneath them stays open."""
