@@ -18,6 +18,8 @@ Frames = NDArray[np.float32]
 
 LAST_OGG_PAGE = 20
 """Seconds that are more than a page of an Ogg file holds: libsndfile errs by 16 ms when it seeks in the last one."""
+OPUS_LEAD = 1
+"""Seconds before what is wanted: an Opus decoder that starts anew needs some until its last bits are the same."""
 BLOCK = 1 << 16
 """Frames that are read at once where they are thrown away."""
 END = 256
@@ -112,7 +114,8 @@ class Decoder:
             return None
         if self.format != "OGG":
             return start
-        return min(start, max(0, self.frames - LAST_OGG_PAGE * self.rate))
+        lead = OPUS_LEAD * self.rate if self.encoding == "OPUS" else 0
+        return max(0, min(start - lead, self.frames - LAST_OGG_PAGE * self.rate))
 
     def _open(self) -> None:
         if isinstance(self._source, Splice):
