@@ -118,7 +118,10 @@ Record = dict[str, Any]
 DATA_FAULTS: dict[str, tuple[Record | str, str]] = {
     "missing audio": ({"audio": "audio/gone.flac"}, r"data/audio/gone\.flac does not exist\."),
     "empty audio": ({"audio": "audio/empty.flac"}, r"data/audio/empty\.flac is empty\."),
-    "truncated audio": ({"audio": "audio/cut.flac"}, r"data/audio/cut\.flac is cut short: its header promises 48\.235 s"),
+    "truncated audio": (
+        {"audio": "audio/cut.flac"},
+        r"data/audio/cut\.flac is cut short: its header promises 48\.235 s",
+    ),
     "truncated WAV": ({"audio": "audio/cut.wav"}, r"data/audio/cut\.wav is cut short"),
     "unreadable audio": ({"audio": "audio/page.flac"}, r"data/audio/page\.flac is not readable audio"),
     "zero duration": ({"duration": 0}, r"duration is 0 s; it must be from 0\.01 to 3600\."),
