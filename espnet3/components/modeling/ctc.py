@@ -13,12 +13,12 @@ from espnet3.components.data.tokenizer import BLANK_ID
 
 
 class CTCLoss(NamedTuple):
-    """Sums over a batch."""
+    """Of each utterance of a batch."""
 
-    loss: Tensor
-    """Negative log likelihood, summed over the utterances that have a path."""
-    too_short: Tensor
-    """Number of utterances with fewer frames than their tokens need; they add nothing to the loss."""
+    losses: Tensor
+    """(B,) negative log likelihoods; 0 for an utterance without a path."""
+    fits: Tensor
+    """(B,) booleans: False for an utterance without a path, which has fewer frames than its tokens need."""
 
 
 class CTC(nn.Module):
@@ -39,7 +39,7 @@ class CTC(nn.Module):
 
     def loss(self, log_probs: Tensor, lengths: Tensor, tokens: Tensor, tokens_lengths: Tensor) -> CTCLoss:
         """Loss of log probabilities (B, T, V) of (B,) lengths against tokens (B, L), padded with anything."""
-        too_short = lengths < frames_needed(tokens, tokens_lengths)
+        fits = lengths >= frames_needed(tokens, tokens_lengths)
         nll = F.ctc_loss(
             log_probs.transpose(0, 1),
             tokens.clamp(min=0),
@@ -49,7 +49,7 @@ class CTC(nn.Module):
             reduction="none",
             zero_infinity=True,
         )
-        return CTCLoss(nll.masked_fill(too_short, 0.0).sum(), too_short.sum())
+        return CTCLoss(nll.masked_fill(~fits, 0.0), fits)
 
 
 def frames_needed(tokens: Tensor, tokens_lengths: Tensor) -> Tensor:

@@ -68,7 +68,12 @@ def stack_frames(hidden: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     batch, frames, size = hidden.shape
     # Without a condition, so that an export to ONNX holds for any number of frames.
     even = nn.functional.pad(hidden, (0, 0, 0, frames % 2))
-    return even.reshape(batch, -1, 2 * size), (lengths + 1) // 2
+    return even.reshape(batch, -1, 2 * size), stacked_lengths(lengths)
+
+
+def stacked_lengths(lengths: Tensor) -> Tensor:
+    """How many of (B,) frames are left by `stack_frames`."""
+    return (lengths + 1) // 2
 
 
 def _lstm(input_size: int, hidden_size: int) -> nn.LSTM:

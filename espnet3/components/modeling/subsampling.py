@@ -4,6 +4,7 @@ Every encoder starts with one. Strides are powers of two, a stage of stride 2 le
 padding is zeroed after every stage so that it never reaches a real frame.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,13 @@ def stage_strides(factor: int, stages: int) -> list[int]:
             f"Subsampling by {factor} is not possible with {stages} convolutions; choose one of {accepted}."
         )
     return [2] * halvings + [1] * (stages - halvings)
+
+
+def frames_after(lengths: Tensor, strides: Sequence[int]) -> Tensor:
+    """How many of (B,) frames stages of these strides leave."""
+    for stride in strides:
+        lengths = (lengths + stride - 1) // stride
+    return lengths
 
 
 @dataclass(frozen=True)
@@ -63,12 +71,16 @@ class ConvSubsampling2d(nn.Module):
         self.linear = nn.Linear(previous * bins, settings.output_size)
         self.norm = nn.LayerNorm(settings.output_size)
 
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """How many hidden frames (B,) it makes of (B,) frames."""
+        return frames_after(lengths, self.strides)
+
     def forward(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, D) frames of (B,) lengths to (B, T', H) hidden frames and their lengths."""
         maps = feats.unsqueeze(1)
         for conv, stride in zip(self.convs, self.strides, strict=True):
             maps = torch.relu(conv(maps))
-            lengths = (lengths + stride - 1) // stride
+            lengths = frames_after(lengths, [stride])
             maps = mask_frames(maps, lengths, dim=2)
         maps = self.channel_dropout(maps)
         hidden = self.norm(self.linear(maps.transpose(1, 2).flatten(2)))
@@ -95,11 +107,15 @@ class ConvSubsampling1d(nn.Module):
         )
         self.norm = nn.LayerNorm(output_size)
 
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """How many hidden frames (B,) it makes of (B,) frames."""
+        return frames_after(lengths, self.strides)
+
     def forward(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, D) frames of (B,) lengths to (B, T', H) hidden frames and their lengths."""
         hidden = feats
         for conv, stride in zip(self.convs, self.strides, strict=True):
             hidden = torch.relu(conv(hidden.transpose(1, 2)).transpose(1, 2))
-            lengths = (lengths + stride - 1) // stride
+            lengths = frames_after(lengths, [stride])
             hidden = mask_frames(hidden, lengths)
         return self.norm(hidden), lengths

@@ -32,6 +32,10 @@ class Accumulation:
         """Begin again, after a step."""
         self.weight = None
 
+    def is_empty(self) -> bool:
+        """Whether all batches so far have no unit on any rank, so that there is nothing to learn from them."""
+        return self.weight is not None and not bool(self.weight)
+
     def factor(self, weight: Tensor) -> Tensor | float:
         """What the loss of a batch of `weight` units on this rank counts; the gradients so far count less from now on.
 

@@ -110,6 +110,7 @@ class TrainingData:
     def __init__(
         self, samples: Samples, preprocessor: Preprocessor, batches: DurationBatches, settings: LoaderSettings
     ) -> None:
+        self.samples = samples
         self.durations = samples.durations
         self.order = EpochBatches(batches)
         self.loader: DataLoader[Any] = DataLoader(

@@ -148,14 +148,17 @@ class TrainingLoop:
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
     def _step(self) -> float:
-        """Clip and apply the gradients, or drop them where they are not finite; returns their norm."""
+        """Clip and apply the gradients, or drop them where they are not finite or of nothing; returns their norm."""
         parts = self.parts
         clip = self.settings.gradient_clip_val or float("inf")
         norm = parts.fabric.clip_gradients(parts.model, parts.optimizer, max_norm=clip, error_if_nonfinite=False)
         assert norm is not None
         finite = bool(norm.isfinite())
         scaler = getattr(parts.fabric.strategy.precision, "scaler", None)
-        if finite or scaler is not None:
+        if self.accumulation.is_empty():  # an optimizer would still move the weights: by momentum, or by their decay
+            if scaler is not None:
+                scaler.update()
+        elif finite or scaler is not None:
             parts.optimizer.step()
             if parts.ema is not None:
                 parts.ema.update()

@@ -17,15 +17,24 @@ EXPECTED = (
 )
 
 
+class Mean(NamedTuple):
+    """A stat that is a mean over other units than the loss."""
+
+    value: Tensor
+    """A scalar without a gradient."""
+    units: Tensor
+    """Their number; a scalar."""
+
+
 class Loss(NamedTuple):
     """What a model returns for a batch."""
 
     loss: Tensor
     """Mean over the units; a scalar with a gradient."""
-    stats: Mapping[str, Tensor]
-    """Scalars to log, without gradients."""
+    stats: Mapping[str, Tensor | Mean]
+    """Scalars to log, without gradients; means over the units, or over those that they name themselves."""
     weight: Tensor
-    """Number of units, such as tokens; a scalar."""
+    """Number of units, such as tokens; a scalar. A batch of 0 units, of which nothing can be learned, moves nothing."""
 
 
 def output_of(model: Callable[[dict[str, Any]], object], batch: dict[str, Any]) -> Loss:
@@ -44,7 +53,7 @@ def output_of(model: Callable[[dict[str, Any]], object], batch: dict[str, Any]) 
     if not isinstance(stats, Mapping) or not stats:
         raise _refused(model, f"as stats {_kind(stats)}")
     for name, value in stats.items():
-        if not _is_scalar(value):
+        if not all(map(_is_scalar, value if isinstance(value, Mean) else [value])):
             raise _refused(model, f"as stats[{name!r}] {_kind(value)}")
     return Loss(loss, stats, weight)
 

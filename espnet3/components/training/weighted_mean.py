@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from espnet3.components.training.outputs import Mean
 from espnet3.components.training.ranks import gather
 
 
@@ -20,10 +21,12 @@ class WeightedMean:
         self.sums: Tensor | None = None
         """(2, names): of the weighted values, and of the weights."""
 
-    def add(self, stats: Mapping[str, Tensor], weight: Tensor) -> None:
-        """Take in the stats of a batch, each a scalar mean over `weight` units."""
-        values = torch.stack([value.detach().double() for value in stats.values()])
-        self._add(list(stats), torch.stack([values * weight, weight.double().expand(len(values))]))
+    def add(self, stats: Mapping[str, Tensor | Mean], weight: Tensor) -> None:
+        """Take in the stats of a batch, each a scalar mean over `weight` units, or over its own."""
+        means = [value if isinstance(value, Mean) else Mean(value, weight) for value in stats.values()]
+        values = torch.stack([mean.value.detach().double() for mean in means])
+        units = torch.stack([mean.units.double() for mean in means])
+        self._add(list(stats), torch.stack([values * units, units]))
 
     def values(self) -> dict[str, float]:
         """The means on this rank; not a number where all weights were zero, nothing where nothing was added."""

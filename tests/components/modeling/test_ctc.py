@@ -24,18 +24,18 @@ def test_the_loss_sums_over_all_paths(tokens: list[int]) -> None:
     ctc = CTC(5, 3)
     log_probs = ctc(torch.randn(1, 4, 5))
     found = ctc.loss(log_probs, torch.tensor([4]), torch.tensor([tokens]), torch.tensor([len(tokens)]))
-    assert found.loss.item() == pytest.approx(brute_force(log_probs[0], tokens), rel=1e-5)
-    assert found.too_short == 0
+    assert found.losses.item() == pytest.approx(brute_force(log_probs[0], tokens), rel=1e-5)
+    assert found.fits.tolist() == [True]
 
 
-def test_utterances_that_are_too_short_count_and_add_nothing() -> None:
+def test_utterances_that_are_too_short_add_nothing() -> None:
     ctc = CTC(5, 3)
     log_probs = ctc(torch.randn(2, 3, 5))
     tokens = torch.tensor([[1, 1, 2], [1, 2, -1]])
     found = ctc.loss(log_probs, torch.tensor([3, 3]), tokens, torch.tensor([3, 2]))
     alone = ctc.loss(log_probs[1:], torch.tensor([3]), tokens[1:, :2], torch.tensor([2]))
-    assert found.too_short == 1
-    assert found.loss.item() == pytest.approx(alone.loss.item())
+    assert found.fits.tolist() == [False, True]
+    assert found.losses.tolist() == pytest.approx([0.0, alone.losses.item()])
 
 
 def test_frames_needed_counts_a_blank_between_repeats() -> None:

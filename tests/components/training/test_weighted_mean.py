@@ -6,6 +6,7 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 
+from espnet3.components.training.outputs import Mean
 from espnet3.components.training.weighted_mean import WeightedMean
 from tests.components.training.on_ranks import on_ranks
 
@@ -94,3 +95,11 @@ def test_the_sums_of_all_ranks_are_there_on_more_or_fewer(before: int, after: in
     units = sum(range(1, before + 1))
     expected = {"loss": sum(rank * (rank + 1) for rank in range(before)) / units}
     assert on_ranks(after, load) == [expected] * after
+
+
+def test_a_stat_may_be_a_mean_over_units_of_its_own() -> None:
+    mean = WeightedMean()
+    for percent, utterances, tokens in [(100.0, 3, 0), (0.0, 5, 40), (50.0, 2, 6)]:
+        too_short = Mean(torch.tensor(percent), torch.tensor(utterances))
+        mean.add({"loss": torch.tensor(2.0), "too_short": too_short}, torch.tensor(tokens))
+    assert mean.result() == {"loss": 2.0, "too_short": 40.0}

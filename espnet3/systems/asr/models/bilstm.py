@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from espnet3.components.modeling.masking import mask_frames
-from espnet3.components.modeling.recurrent import BiLSTMLayer, stack_frames
+from espnet3.components.modeling.recurrent import BiLSTMLayer, stack_frames, stacked_lengths
 from espnet3.components.modeling.subsampling import ConvSubsampling2d, ConvSubsampling2dSize
 from espnet3.systems.asr.models.ctc_model import CTCModel, CTCSettings, Layer, Sizes
 
@@ -59,6 +59,11 @@ class BiLSTMCTC(CTCModel):
         if self.stack_after:
             inputs[self.stack_after] *= 2
         self.layers = nn.ModuleList(BiLSTMLayer(size, chosen.hidden_size, chosen.dropout) for size in inputs)
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """How many hidden frames (B,) are left of (B,) frames."""
+        lengths = self.subsampling.output_lengths(lengths)
+        return stacked_lengths(lengths) if self.stack_after else lengths
 
     def encode_layers(self, feats: Tensor, lengths: Tensor) -> list[Layer]:
         """(B, T, D) frames of (B,) lengths to hidden frames (B, T', 2 * hidden_size) after each layer."""

@@ -54,6 +54,10 @@ class ConformerCTC(CTCModel):
         self.subsampling = ConvSubsampling2d(input_size, front)
         self.encoder = Conformer(chosen)
 
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """How many hidden frames (B,) are left of (B,) frames."""
+        return self.subsampling.output_lengths(lengths)
+
     def encode_layers(self, feats: Tensor, lengths: Tensor) -> list[Layer]:
         """(B, T, D) frames of (B,) lengths to hidden frames (B, T', size) after each block."""
         hidden, lengths = self.subsampling(self.normalize(feats, lengths), lengths)
@@ -61,17 +65,18 @@ class ConformerCTC(CTCModel):
 
     def ctc_loss(self, layers: list[Layer], batch: Batch) -> Loss:
         """The CTC loss of the last block, mixed with the mean of those of `intermediate_layers`."""
-        loss, stats, weight = super().ctc_loss(layers, batch)
+        last = super().ctc_loss(layers, batch)
         if not self.intermediate_layers:
-            return Loss(loss, stats, weight)
+            return last
         between = [self._sum_loss(layers[number - 1], batch) for number in self.intermediate_layers]
-        intermediate = torch.stack(between).mean() / weight
-        mixed = (1 - self.intermediate_weight) * loss + self.intermediate_weight * intermediate
-        return Loss(mixed, {**stats, "loss": mixed.detach(), "loss_intermediate": intermediate.detach()}, weight)
+        intermediate = torch.stack(between).mean() / last.weight.clamp(min=1)
+        mixed = (1 - self.intermediate_weight) * last.loss + self.intermediate_weight * intermediate
+        stats = {**last.stats, "loss": mixed.detach(), "loss_intermediate": intermediate.detach()}
+        return last._replace(loss=mixed, stats=stats)
 
     def _sum_loss(self, layer: Layer, batch: Batch) -> Tensor:
         log_probs = self.ctc(layer.hidden)
-        return self.ctc.loss(log_probs, layer.lengths, batch["tokens"], batch["tokens_lengths"]).loss
+        return self.ctc.loss(log_probs, layer.lengths, batch["tokens"], batch["tokens_lengths"]).losses.sum()
 
 
 CTC_SETTINGS = frozenset(field.name for field in fields(ConformerCTCSettings))

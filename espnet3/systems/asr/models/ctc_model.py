@@ -4,7 +4,8 @@ A model subclasses `CTCModel` and says how frames become hidden frames (`encode_
 the model with a batch; the decoders call `encode`, `ctc` and `ctc_log_probs`. The CTC loss is a mean over the tokens
 of the batch, and the returned weight is their number, so that a mean over batches, devices or accumulated batches
 is a mean over tokens as well. What is added to it (of attention, of auxiliary tokens) is a mean over units of its own;
-of these means, too, each batch counts by its tokens.
+of these means, too, each batch counts by its tokens. An utterance whose tokens need more frames than the encoder leaves
+of it has no path: it adds nothing to any of these sums, and its tokens are not counted.
 """
 
 from collections.abc import Sequence
@@ -15,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from espnet3.components.modeling.ctc import CTC, collapse
+from espnet3.components.modeling.ctc import CTC, collapse, frames_needed
 from espnet3.components.modeling.normalize import GlobalMVN, UtteranceMVN
-from espnet3.components.training.outputs import Loss
+from espnet3.components.training.outputs import Loss, Mean
 
 Batch = dict[str, Any]
 """utt_ids: list of str; feats (B, T, D), feats_lengths (B,); tokens (B, L), padded with -1, tokens_lengths (B,)."""
@@ -80,6 +81,13 @@ class CTCModel(nn.Module):
         """(B, T, D) frames of (B,) lengths to hidden frames after each layer; the last is the encoder's output."""
         raise NotImplementedError
 
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """How many hidden frames (B,) the encoder leaves of (B,) frames, for what is to be known before it runs.
+
+        A model that does not say so leaves it to its batches to find out which transcripts are too long.
+        """
+        raise NotImplementedError
+
     def encode(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, D) frames of (B,) lengths to (B, T', H) hidden frames and their lengths."""
         return self.encode_layers(feats, lengths)[-1]
@@ -100,7 +108,9 @@ class CTCModel(nn.Module):
         """The loss of a batch."""
         layers = self.encode_layers(batch["feats"], batch["feats_lengths"])
         loss = self.loss(layers, batch)
-        return loss if self.auxiliary is None else self.with_auxiliary(loss, layers[self.auxiliary_layer - 1], batch)
+        if self.auxiliary is None:
+            return loss
+        return self.with_auxiliary(loss, layers[self.auxiliary_layer - 1], batch, fitting(layers[-1].lengths, batch))
 
     def loss(self, layers: list[Layer], batch: Batch) -> Loss:
         """The loss of a batch from its hidden frames, but for the auxiliary one."""
@@ -111,32 +121,45 @@ class CTCModel(nn.Module):
 
         While not in training also the token error rate of the best path (`ter`, percent).
         """
-        weight = batch["tokens_lengths"].sum().clamp(min=1)
         hidden, lengths = layers[-1]
         log_probs = self.ctc(hidden)
-        summed, too_short = self.ctc.loss(log_probs, lengths, batch["tokens"], batch["tokens_lengths"])
-        loss = summed / weight
-        stats = {"loss": loss.detach(), "too_short": 100.0 * too_short / len(lengths)}
+        losses, fits = self.ctc.loss(log_probs, lengths, batch["tokens"], batch["tokens_lengths"])
+        weight = units(batch["tokens_lengths"], fits)
+        loss = losses.sum() / weight.clamp(min=1)
+        too_short = Mean(100.0 * (~fits).sum() / len(fits), torch.full_like(weight, len(fits)))
+        stats: dict[str, Tensor | Mean] = {"loss": loss.detach(), "too_short": too_short}
         if not self.training:
-            stats["ter"] = 100.0 * token_errors(log_probs, lengths, batch) / weight
+            stats["ter"] = 100.0 * token_errors(log_probs, lengths, batch, fits) / weight.clamp(min=1)
         return Loss(loss, stats, weight)
 
-    def with_auxiliary(self, loss: Loss, layer: Layer, batch: Batch) -> Loss:
-        """Add the auxiliary CTC loss of a layer."""
+    def with_auxiliary(self, loss: Loss, layer: Layer, batch: Batch, counted: Tensor) -> Loss:
+        """Add the auxiliary CTC loss of a layer, of the `counted` (B,) utterances."""
         assert self.auxiliary is not None
         tokens, counts = batch["auxiliary_tokens"], batch["auxiliary_tokens_lengths"]
-        summed, _ = self.auxiliary.loss(self.auxiliary(layer.hidden), layer.lengths, tokens, counts)
-        auxiliary = summed / counts.sum().clamp(min=1)
+        losses, fits = self.auxiliary.loss(self.auxiliary(layer.hidden), layer.lengths, tokens, counts)
+        auxiliary = losses.where(counted, 0).sum() / units(counts, fits & counted).clamp(min=1)
         stats = {**loss.stats, "loss_auxiliary": auxiliary.detach()}
-        return Loss(loss.loss + self.auxiliary_weight * auxiliary, stats, loss.weight)
+        return loss._replace(loss=loss.loss + self.auxiliary_weight * auxiliary, stats=stats)
 
 
-def token_errors(log_probs: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
-    """Substitutions, deletions and insertions of the best paths of a batch, summed."""
+def fitting(lengths: Tensor, batch: Batch) -> Tensor:
+    """Which utterances of a batch have tokens that fit into (B,) hidden frames: booleans (B,)."""
+    return lengths >= frames_needed(batch["tokens"], batch["tokens_lengths"])
+
+
+def units(counts: Tensor, fits: Tensor) -> Tensor:
+    """The (B,) tokens of the utterances that fit, summed: at least 1, unless none fits."""
+    return torch.maximum(counts.where(fits, 0).sum(), fits.any().to(counts.dtype))
+
+
+def token_errors(log_probs: Tensor, lengths: Tensor, batch: Batch, counted: Tensor) -> Tensor:
+    """Substitutions, deletions and insertions of the best paths of the `counted` (B,) utterances, summed."""
     paths = log_probs.argmax(dim=-1).cpu()
     errors = 0
-    for path, length, tokens, count in zip(paths, lengths, batch["tokens"], batch["tokens_lengths"], strict=True):
-        errors += edit_distance(collapse(path, int(length)), tokens[:count].tolist())
+    rows = zip(paths, lengths, batch["tokens"], batch["tokens_lengths"], counted.tolist(), strict=True)
+    for path, length, tokens, count, counts in rows:
+        if counts:
+            errors += edit_distance(collapse(path, int(length)), tokens[:count].tolist())
     return torch.tensor(float(errors), device=log_probs.device)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from espnet3.components.modeling.transformer_decoder import DecoderSize, TransformerDecoder
 from espnet3.components.training.outputs import Loss
 from espnet3.systems.asr.models.conformer_ctc import CTC_SETTINGS, ConformerCTC
-from espnet3.systems.asr.models.ctc_model import Batch, Layer
+from espnet3.systems.asr.models.ctc_model import Batch, Layer, fitting
 
 IGNORED = -1
 
@@ -52,8 +52,11 @@ class ConformerJoint(ConformerCTC):
 
     def loss(self, layers: list[Layer], batch: Batch) -> Loss:
         """CTC and attention losses, mixed by `ctc_weight`; `acc` is the percentage of next tokens that are right."""
-        ctc, stats, weight = self.ctc_loss(layers, batch)
+        of_ctc = self.ctc_loss(layers, batch)
+        ctc, weight = of_ctc.loss, of_ctc.weight
+        fits = fitting(layers[-1].lengths, batch)
         given, wanted = self.teacher_forcing(batch["tokens"], batch["tokens_lengths"])
+        wanted = wanted.masked_fill(~fits[:, None], IGNORED)
         log_probs = self.decoder(given, *layers[-1])
         attention = F.cross_entropy(
             log_probs.transpose(1, 2),
@@ -61,7 +64,7 @@ class ConformerJoint(ConformerCTC):
             ignore_index=IGNORED,
             label_smoothing=self.label_smoothing,
             reduction="sum",
-        ) / (weight + len(wanted))
+        ) / (weight + fits.sum()).clamp(min=1)
         loss = self.ctc_weight * ctc + (1 - self.ctc_weight) * attention
         counted = wanted != IGNORED
         right = (log_probs.argmax(dim=-1) == wanted) & counted
@@ -69,9 +72,10 @@ class ConformerJoint(ConformerCTC):
             "loss": loss,
             "loss_ctc": ctc,
             "loss_attention": attention,
-            "acc": 100.0 * right.sum() / counted.sum(),
+            "acc": 100.0 * right.sum() / counted.sum().clamp(min=1),
         }
-        return Loss(loss, {**stats, **{name: value.detach() for name, value in more.items()}}, weight)
+        stats = {**of_ctc.stats, **{name: value.detach() for name, value in more.items()}}
+        return of_ctc._replace(loss=loss, stats=stats)
 
     def teacher_forcing(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens (B, L) to the decoder's input (start, tokens) and target (tokens, end), both (B, L + 1)."""

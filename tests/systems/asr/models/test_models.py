@@ -1,5 +1,6 @@
 """The ASR models: what a batch gives, alone or padded, and that each learns a batch by heart."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from espnet3.components.modeling.subsampling import stage_strides
 from espnet3.systems.asr.models.bilstm import BiLSTMCTC
 from espnet3.systems.asr.models.conformer_ctc import ConformerCTC
 from espnet3.systems.asr.models.ctc_model import edit_distance
@@ -106,6 +108,82 @@ def test_a_model_learns_a_batch_by_heart(make: Callable[[], Any]) -> None:
     stats = model.eval()(batch).stats
     assert stats["loss"] < first / 4
     assert stats["ter"] <= 34
+
+
+def with_too_long_ones(batch: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The batch and, before, between and behind its utterances, some whose tokens do not fit."""
+    generator = torch.Generator().manual_seed(seed)
+    frames = [7, 2, 11, 40]
+    feats, tokens = torch.full((7, 90, 16), -30.0), torch.full((7, 12), -1)
+    tokens[::2] = torch.randint(2, 8, (4, 12), generator=generator)
+    feats[::2, :40] = torch.randn(4, 40, 16, generator=generator)
+    feats[1::2], tokens[1::2, :4] = batch["feats"], batch["tokens"]
+    sounds = torch.randint(2, 6, (7, 3), generator=generator)
+    sounds[1::2] = batch["auxiliary_tokens"]
+    lengths = {"feats_lengths": frames, "tokens_lengths": [12, 12, 12, 12], "auxiliary_tokens_lengths": [1, 3, 2, 3]}
+    return {
+        "utt_ids": list("1a2b3c4"),
+        "feats": feats,
+        "tokens": tokens,
+        "auxiliary_tokens": sounds,
+        **{name: torch.tensor([*_woven(values, batch[name].tolist())]) for name, values in lengths.items()},
+    }
+
+
+def _woven(outer: list[int], inner: list[int]) -> list[int]:
+    return [*itertools.chain.from_iterable(zip(outer, inner, strict=False)), outer[-1]]
+
+
+def gradients(model: nn.Module, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    model(batch).loss.backward()
+    return {name: each.grad.clone() for name, each in model.named_parameters() if each.grad is not None}
+
+
+@every_model
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_too_long_for_its_speech_leaves_nothing_in_loss_and_gradients(
+    make: Callable[[], Any], seed: int
+) -> None:
+    torch.manual_seed(1)
+    model, batch = make().eval(), make_batch()
+    more = with_too_long_ones(batch, seed)
+    alone, together = model(batch), model(more)
+    assert together.weight == alone.weight == 9
+    assert float(together.stats["too_short"].value) == pytest.approx(400 / 7)
+    assert together.stats["too_short"].units == 7
+    torch.testing.assert_close(together.loss, alone.loss, atol=1e-5, rtol=1e-5)
+    for name in alone.stats.keys() - {"too_short"}:
+        torch.testing.assert_close(together.stats[name], alone.stats[name], atol=1e-5, rtol=1e-5)
+    expected, found = gradients(model, batch), gradients(model, more)
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        torch.testing.assert_close(value, expected[name], atol=1e-5, rtol=1e-4)
+
+
+@every_model
+@pytest.mark.parametrize("training", [True, False])
+def test_a_batch_in_which_nothing_fits_counts_nothing(make: Callable[[], Any], training: bool) -> None:
+    torch.manual_seed(1)
+    model, more = make().train(training), with_too_long_ones(make_batch(), 0)
+    batch = {name: value[::2] for name, value in more.items()}
+    loss, stats, weight = model(batch)
+    assert (float(loss.detach()), int(weight)) == (0.0, 0)
+    assert float(stats["too_short"].value) == 100.0
+    loss.backward()
+    assert all(each.grad is None or not each.grad.any() for each in model.parameters())
+    assert all(bool(value.isfinite()) for name, value in stats.items() if name != "too_short")
+
+
+@every_model
+def test_a_model_knows_how_many_frames_it_leaves(make: Callable[[], Any]) -> None:
+    model = make().eval()
+    for factor in (2, 4, 8):
+        model.subsampling.strides = stage_strides(factor, 3)
+        for conv, stride in zip(model.subsampling.convs, model.subsampling.strides, strict=True):
+            conv.stride = (stride, 2)
+        lengths = torch.arange(1, 70)
+        assert model.output_lengths(lengths).tolist() == model.encode(torch.zeros(69, 69, 16), lengths)[1].tolist()
 
 
 def test_the_joint_models_decoder_starts_and_ends_with_the_last_token() -> None:

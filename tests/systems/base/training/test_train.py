@@ -326,6 +326,7 @@ def test_a_wrong_setting_is_named(
         ("no stats", "as stats a dict of 0"),
         ("stats that are no dict", r"as stats a tensor of shape \(\)"),
         ("a number in stats", r"as stats\['ter'\] a value of type float"),
+        ("a mean over no number", r"as stats\['ter'\] a Mean of 2"),
     ],
 )
 def test_a_model_that_returns_something_else_is_named(make_config: MakeConfig, instead: str, returned: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from espnet3.components.training.outputs import Mean
 from espnet3.systems.asr.models.bilstm import BiLSTMCTC
 
 INSTEAD: dict[str, Any] = {
@@ -16,6 +17,7 @@ INSTEAD: dict[str, Any] = {
     "no stats": lambda loss, stats, weight: (loss, {}, weight),
     "stats that are no dict": lambda loss, stats, weight: (loss, loss, weight),
     "a number in stats": lambda loss, stats, weight: (loss, {**stats, "ter": 0.5}, weight),
+    "a mean over no number": lambda loss, stats, weight: (loss, {"ter": Mean(weight, torch.ones(2))}, weight),
 }
 
 
