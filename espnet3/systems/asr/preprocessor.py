@@ -53,12 +53,16 @@ class SpeechTextPreprocessor:
         """Arrays of a sample: `feats` (T, D) and, where it has a text, `tokens` (L,) and `auxiliary_tokens`."""
         arrays = {"feats": self.frames(sample, rng)}
         if "text" in sample:
-            arrays["tokens"] = np.asarray(self.tokenizer.encode(sample["text"], rng), dtype=np.int64)
+            arrays["tokens"] = self.tokens(sample["text"], rng)
             if self.auxiliary_tokenizer is not None:
                 arrays["auxiliary_tokens"] = np.asarray(
                     self.auxiliary_tokenizer.encode(sample["text"], rng), dtype=np.int64
                 )
         return arrays
+
+    def tokens(self, text: str, rng: np.random.Generator | None = None) -> np.ndarray:
+        """Ids (L,) of a text, which the model is to tell; with a generator, a tokenizer may sample."""
+        return np.asarray(self.tokenizer.encode(text, rng), dtype=np.int64)
 
     def frames(self, sample: Mapping[str, Any], rng: np.random.Generator | None) -> np.ndarray:
         """Frames (T, D) of a sample, float32; augmented where there is a generator."""

@@ -36,6 +36,7 @@ class ASRSystem(BaseSystem):
         """Train the model under `exp_dir`, with a tokenizer that is made first where there is none."""
         config = self._need("training_config", "train")
         from espnet3.systems.asr.tokenizer_making import with_tokenizer
+        from espnet3.systems.asr.transcript_lengths import check_transcripts
         from espnet3.systems.base.training import train
 
-        train(with_tokenizer(config))
+        train(with_tokenizer(config), check_transcripts)

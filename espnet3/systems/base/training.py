@@ -6,7 +6,7 @@ train needs is imported when it is called.
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -17,6 +17,9 @@ from espnet3.runtime.files import remove_leftovers, write_text
 from espnet3.runtime.leases import lease
 from espnet3.systems.base.config import TrainingConfig, read_config
 from espnet3.systems.base.products import with_located_stats
+
+if TYPE_CHECKING:
+    from espnet3.systems.base.training_session import Check
 
 PLACES = ("exp_dir", "data_dir", "stats_dir", "recipe_dir", "create_dataset", "dataset.test")
 """Keys of the training config on which no weight depends."""
@@ -29,15 +32,19 @@ def collect_stats(config: DictConfig | dict[str, Any]) -> None:
     collect(config)
 
 
-def train(config: DictConfig | dict[str, Any]) -> None:
+def train(config: DictConfig | dict[str, Any], check: "Check | None" = None) -> None:
     """Train the model and leave the mean of its best checkpoints in `exp_dir`.
 
     Goes on from the newest checkpoint where the same training was interrupted or is finished; in that case, only the
     best checkpoints are averaged again.
 
+    Args:
+        config: the training config.
+        check: what a System asks of the data and the model before the first step; None for nothing.
+
     Raises:
         ConfigError: a setting is wrong, or `exp_dir` holds an unfinished training with other settings.
-        DataError: an utterance cannot be read, or the statistics are of other features or data.
+        DataError: an utterance cannot be read, the statistics are of other features or data, or `check` says so.
         TryAgain: asked to stop; a checkpoint is written.
     """
     settings = read_config(TrainingConfig, config, "training_config")
@@ -56,7 +63,7 @@ def train(config: DictConfig | dict[str, Any]) -> None:
         from espnet3.components.training.distributed import run_ranks
         from espnet3.systems.base.training_session import train_here
 
-        work = partial(train_here, _leave_config(located, exp_dir), inputs.fingerprint)
+        work = partial(train_here, _leave_config(located, exp_dir), inputs.fingerprint, check)
         if settings.num_device > 1:
             run_ranks(work, settings.num_device)
         else:

@@ -7,6 +7,7 @@ samples into arrays and says which sizes the model has to have; the model turns 
 
 import inspect
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -45,7 +46,11 @@ class ModelPreprocessor(Protocol):
         """The model's arguments that the data decides."""
 
 
-def train_here(settings: TrainingConfig, fingerprint: str) -> None:
+Check = Callable[[TrainingConfig, ModelPreprocessor, Parts], None]
+"""What a System looks at before the first step, on every rank; it raises a `DataError` to stop the training."""
+
+
+def train_here(settings: TrainingConfig, fingerprint: str, check: Check | None = None) -> None:
     """Train to the end in this process, as one of its group."""
     fabric = make_fabric(settings)
     # cuDNN's quickest gradients of a convolution in 32 bits add up in any order: no two trainings would be the same.
@@ -54,6 +59,8 @@ def train_here(settings: TrainingConfig, fingerprint: str) -> None:
     preprocessor = build_preprocessor(settings)
     model = build_model(settings, preprocessor)
     parts = make_parts(settings, fabric, preprocessor, model)
+    if check is not None:
+        check(settings, preprocessor, parts)
     with preemption() as watch:
         state = run_loop(parts, loop_settings(settings, fingerprint), watch)
     if fabric.is_global_zero:
