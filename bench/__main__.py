@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import audio, audio_index, cold, growth, imports, machine, onnx, plan, stages
+from bench import audio, audio_index, cold, growth, imports, joint, machine, onnx, plan, stages
 from bench.figure import Figure
 
 RECIPES = Path(__file__).parent.parent / "egs3"
@@ -47,6 +47,7 @@ def measure_recipes(folder: Path) -> list[Figure]:
 BENCHES: dict[str, Callable[[Path], list[Figure]]] = {
     "imports": lambda folder: imports.measure(),
     "recipes": measure_recipes,
+    "joint": lambda folder: joint.measure(folder / "joint"),
     "index": lambda folder: audio_index.measure(folder / "index"),
     "plan": lambda folder: plan.measure(RECIPES / "digits" / "asr", folder / "plan"),
     "cold": lambda folder: cold.measure(),

@@ -54,4 +54,4 @@ def all_sequences(log_probs: np.ndarray) -> dict[tuple[int, ...], float]:
         mass = math.exp(sum(log_probs[frame, token] for frame, token in enumerate(path)))
         tokens = collapse(path)
         found[tokens] = found.get(tokens, 0.0) + mass
-    return {tokens: math.log(mass) for tokens, mass in found.items()}
+    return {tokens: math.log(mass) if mass else -math.inf for tokens, mass in found.items()}

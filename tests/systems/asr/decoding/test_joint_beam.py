@@ -11,6 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from espnet3.components.modeling.ctc import CTC
+from espnet3.components.modeling.transformer_decoder import DecoderSize, TransformerDecoder
 from espnet3.errors import ConfigError
 from espnet3.systems.asr.decoding.backoff import Ngram
 from espnet3.systems.asr.decoding.ctc_scores import sequence_log_probs
@@ -59,13 +61,13 @@ def batch(*utterances: np.ndarray) -> tuple[Tensor, Tensor]:
 
 
 def best_of_all(
-    model: TableModel, log_probs: np.ndarray, share: float, lm: Ngram | None
+    model: TableModel, log_probs: np.ndarray, share: float, lm: Ngram | None, bonus: float
 ) -> tuple[float, tuple[int, ...]]:
     ctc = all_sequences(log_probs)
     scores: dict[tuple[int, ...], float] = {}
     for length in range(FRAMES + 1):
         for tokens in itertools.product(TOKENS, repeat=length):
-            score = (1 - share) * model.log_prob(tokens) + 0.2 * length
+            score = (1 - share) * model.log_prob(tokens) + bonus * length
             score += share * ctc.get(tokens, -math.inf) if share else 0.0
             scores[tokens] = score + words(lm, PREPROCESSOR.tokenizer.decode(list(tokens)))
     best = max(scores, key=lambda tokens: scores[tokens])
@@ -81,15 +83,16 @@ def words(lm: Ngram | None, text: str) -> float:
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("with_lm", [False, True], ids=["no lm", "lm"])
+@pytest.mark.parametrize("bonus", [0.0, 0.2, -0.5])
 @pytest.mark.parametrize("seed", range(4))
-def test_an_unlimited_beam_finds_the_best_of_all(share: float, with_lm: bool, seed: int) -> None:
+def test_an_unlimited_beam_finds_the_best_of_all(share: float, with_lm: bool, seed: int, bonus: float) -> None:
     lm = estimate([["ab", "b"], ["b"]], 2, SMOOTHINGS["witten_bell"]) if with_lm else None
     model, log_probs = TableModel(seed), random_log_probs(FRAMES, SIZE, seed)
     decoder = JointBeamDecoder(
-        beam=10**5, ctc_weight=share, token_bonus=0.2, lm=lm, lm_weight=0.4, word_bonus=0.1, margin=math.inf
+        beam=10**5, ctc_weight=share, token_bonus=bonus, lm=lm, lm_weight=0.4, word_bonus=0.1, margin=math.inf
     )
     [found] = decoder.decode_batch(model, *batch(log_probs), PREPROCESSOR)
-    score, tokens = best_of_all(model, log_probs, share, lm)
+    score, tokens = best_of_all(model, log_probs, share, lm, bonus)
     assert found.score == pytest.approx(score, abs=1e-4)
     assert found.tokens == tokens
     assert found.text == PREPROCESSOR.tokenizer.decode(list(tokens))
@@ -102,6 +105,75 @@ def test_neighbours_in_a_batch_change_nothing(seed: int) -> None:
     together = decoder.decode_batch(model, *batch(*utterances), PREPROCESSOR)
     alone = [decoder.decode_batch(model, *batch(frames), PREPROCESSOR)[0] for frames in utterances]
     assert [hypothesis.tokens for hypothesis in together] == [hypothesis.tokens for hypothesis in alone]
+
+
+class Whole:
+    """A decoder that is given all tokens each time."""
+
+    def __init__(self, decoder: TransformerDecoder) -> None:
+        self.decoder = decoder
+
+    def __call__(self, *arguments: Tensor) -> Tensor:
+        return self.decoder(*arguments)
+
+
+class JointModel:
+    """The outputs of a joint model, of frames that are hidden ones already."""
+
+    def __init__(self, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.ctc = CTC(16, SIZE).eval()
+        self.decoder: Any = TransformerDecoder(SIZE, 16, DecoderSize(2, 4, 24)).eval()
+        with torch.no_grad():
+            self.ctc.linear.weight.mul_(10)
+            self.decoder.output.weight.mul_(3)
+            self.decoder.output.bias[-1] -= 2
+
+    def encode(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return feats, lengths
+
+    def without_steps(self) -> Any:
+        return SimpleNamespace(encode=self.encode, ctc=self.ctc, decoder=Whole(self.decoder))
+
+
+def noise(seed: int, *frames: int) -> tuple[Tensor, Tensor]:
+    return batch(*(np.random.default_rng(seed + count).normal(size=(count, 16)).astype(np.float32) for count in frames))
+
+
+SETTINGS: list[dict[str, Any]] = [
+    {},
+    {"beam": 1},
+    {"beam": 3, "ctc_weight": 0.0},
+    {"beam": 4, "ctc_weight": 1.0},
+    {"beam": 20, "proposals": 3, "token_bonus": 1.5},
+    {"beam": 5, "token_bonus": -1.0, "margin": 3.0},
+    {"beam": 6, "lm": estimate([["ab", "b"], ["b"]], 2, SMOOTHINGS["witten_bell"]), "word_bonus": 2.0},
+]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("seed", range(4))
+def test_steps_and_batches_find_what_all_tokens_of_one_utterance_find(seed: int, settings: dict[str, Any]) -> None:
+    joint, decoder = JointModel(seed), JointBeamDecoder(**settings)
+    frames = (14, 3, 22, 8, 1)
+    together = decoder.decode_batch(joint, *noise(seed, *frames), PREPROCESSOR)
+    for found, count in zip(together, frames, strict=True):
+        for model in (joint, joint.without_steps()):
+            [alone] = decoder.decode_batch(model, *noise(seed, count), PREPROCESSOR)
+            assert alone.tokens == found.tokens
+            assert alone.score == pytest.approx(found.score, abs=1e-3)
+    if decoder.ctc_weight:
+        assert max(len(found.tokens) for found in together) > 1
+
+
+def test_utterances_of_no_frame_are_nothing() -> None:
+    utterances = [random_log_probs(frames, SIZE, frames) for frames in (0, 5, 0)]
+    first, second, third = JointBeamDecoder().decode_batch(TableModel(0), *batch(*utterances), PREPROCESSOR)
+    assert (first.tokens, first.score) == (third.tokens, third.score) == ((), 0.0)
+    assert [second] == JointBeamDecoder().decode_batch(TableModel(0), *batch(utterances[1]), PREPROCESSOR)
+    [alone] = JointBeamDecoder().decode_batch(TableModel(0), *batch(utterances[0]), PREPROCESSOR)
+    assert alone == first
 
 
 def test_a_model_without_an_attention_decoder_is_refused() -> None:
