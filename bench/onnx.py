@@ -24,8 +24,8 @@ BATCH = 16
 SPANS = ("samples to text", "frames to text")
 """What is timed: all of it, and the part that ONNX replaces; features are computed the same way for all."""
 FASTER = {("an4", "onnx-int8"): 2.0}
-"""How many times as fast as eager torch an ONNX model of a recipe shall be: the one of 8 bits, which infer takes unless
-told otherwise. Of float32 it is only told: on a core with AVX2 eager torch multiplies half of what the core can, and
+"""How many times as fast as eager torch an ONNX model of a recipe shall be: the one of 8 bits, which is there to be
+quick. Of float32 it is only told: on a core with AVX2 eager torch multiplies half of what the core can, and
 twice that is more than any program reaches. Of digits it is only told, too: most of the time of so small a model is the
 recurrence, step after step, which no export can change."""
 ROUNDS = 3

@@ -6,7 +6,7 @@ computed here.
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ def show_summary(results: Results) -> None:
     if "measure" in stages and (scores := read_scores(system)):
         from rich.console import Console
 
-        Console().print(_table(scores))
+        Console().print(_table(scores, read_backends(system, scores)))
     for name, path in _places(system, stages).items():
         sys.stdout.write(f"{name:<8} {path}\n")
     sys.stdout.flush()
@@ -60,7 +60,26 @@ def read_scores(system: System) -> dict[str, Scores]:
     return {test: values for test, values in scores.items() if isinstance(values, Mapping)}
 
 
-def _table(scores: Mapping[str, Scores]) -> "Table":
+def read_backends(system: System, tests: Iterable[str]) -> dict[str, str]:
+    """By test set, what ran the model whose outputs were scored, and how exactly, as infer wrote; where it is known."""
+    path = _scores_file(system)
+    return {} if path is None else backends_in(path.parent, tests)
+
+
+def backends_in(directory: Path, tests: Iterable[str]) -> dict[str, str]:
+    """The same of an `inference_dir`."""
+    found = {}
+    for test in tests:
+        try:
+            timing = json.loads((directory / test / "timing.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(timing, Mapping) and (backend := timing.get("backend")):
+            found[test] = str(backend)
+    return found
+
+
+def _table(scores: Mapping[str, Scores], backends: Mapping[str, str]) -> "Table":
     from rich.table import Table
 
     columns = list(dict.fromkeys(name for values in scores.values() for name in _headline(values)))
@@ -68,8 +87,11 @@ def _table(scores: Mapping[str, Scores]) -> "Table":
     table.add_column("test set", overflow="fold")
     for name in columns:
         table.add_column(name, justify="right")
+    if backends:
+        table.add_column("backend", overflow="fold")
     for test, values in scores.items():
-        table.add_row(test, *(_cell(values, name) for name in columns))
+        backend = [backends.get(test, "")] if backends else []
+        table.add_row(test, *(_cell(values, name) for name in columns), *backend)
     return table
 
 

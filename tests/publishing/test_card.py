@@ -105,7 +105,8 @@ SCORED = [
     pytest.param("averaged.safetensors", {"exp_dir": "exp2"}, False, id="of another experiment"),
     pytest.param("averaged.safetensors", {**ONNX, "variant": "float32"}, True, id="onnx"),
     pytest.param("last.safetensors", {**ONNX, "variant": "float32"}, False, id="onnx of another"),
-    pytest.param("averaged.safetensors", ONNX, False, id="8 bits"),
+    pytest.param("averaged.safetensors", ONNX, True, id="onnx without a word of its precision"),
+    pytest.param("averaged.safetensors", {**ONNX, "variant": "int8"}, False, id="8 bits"),
 ]
 
 
@@ -174,6 +175,8 @@ def test_the_card_has_the_results_and_what_the_hub_reads(experiment: Experiment)
     }
     row = f"| test | 3 | WER | {scores['wer']:.2f} | {scores['wer_low']:.2f} to {scores['wer_high']:.2f} |"
     assert row in card
+    assert "Decoded with the greedy decoder; the model ran in torch float32." in card
+    assert json.loads((PACK / "meta.json").read_text())["backend"] == "torch float32"
     assert "Not for words." in card
     [entry] = yaml.safe_load((PACK / ".eval_results/test_wer.yaml").read_text())
     assert entry == {"dataset": {"id": "owner/letters", "task_id": "asr"}, "value": scores["wer"]}

@@ -83,6 +83,27 @@ def test_runs_all_stages_in_the_recipes_folder_and_shows_the_results(recipe: Rec
     assert "data/*.log" in summary
 
 
+@pytest.mark.parametrize(
+    ("timing", "backend"),
+    [
+        ('{"backend": "torch float32", "device": "cpu"}', "torch float32"),
+        ('{"backend": "onnxruntime int8"}', "onnxruntime int8"),
+        ('{"device": "cpu"}', None),
+        ('{"backend": ', None),
+        ("[]", None),
+    ],
+    ids=["torch", "onnx", "not told", "cut", "no timing"],
+)
+def test_the_results_name_what_ran_the_model(recipe: Recipe, timing: str, backend: str | None) -> None:
+    recipe.run()
+    folder = recipe.folder / "exp/toy/greedy/unseen"
+    (folder / "timing.json").write_text(timing)
+    summary = recipe.run("--stages", "measure", "--force").stdout
+    assert ("backend" in summary) == (backend is not None)
+    if backend:
+        assert re.search(rf"unseen +│.*\(10\.0 to 14\.0\) +│ {backend}", summary)
+
+
 def test_prints_the_run_config(recipe: Recipe, tmp_path: Path) -> None:
     printed = recipe.run("--print_config", "--stages", "train").stdout
     (tmp_path / "run.yaml").write_text(printed)

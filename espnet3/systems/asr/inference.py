@@ -69,6 +69,11 @@ class Recogniser:
         load_weights(model, weights)
         self.model: Any = model.to(self.device).eval()
 
+    @property
+    def backend(self) -> str:
+        """What runs the model, and how exactly; goes with the scores."""
+        return f"torch {str(next(self.model.parameters()).dtype).removeprefix('torch.')}"
+
     def __call__(self, samples: Sequence[Sample]) -> list[dict[str, Any]]:
         """For each sample `hyp` (the text), `tokens` (its symbols, separated by spaces) and `score`."""
         symbols = self.preprocessor.tokenizer.symbols

@@ -88,7 +88,7 @@ class OnnxRecogniser:
     Args:
         pack_dir: a folder that pack_model wrote with `onnx.export`.
         decoder: from the model's output to text; one that needs the CTC output alone.
-        variant: `float32` or `int8`.
+        variant: `float32`, which recognises what torch does, or `int8`: smaller, quicker, a little less exact.
         num_threads: of each call; 0 for all processors.
 
     Raises:
@@ -97,12 +97,15 @@ class OnnxRecogniser:
     """
 
     device = "onnxruntime"
+    backend: str
+    """What runs the model, and how exactly; goes with the scores."""
 
-    def __init__(self, pack_dir: str, decoder: Decoder, variant: str = "int8", num_threads: int = 1) -> None:
+    def __init__(self, pack_dir: str, decoder: Decoder, variant: str = "float32", num_threads: int = 1) -> None:
         if variant not in VARIANTS:
             raise ConfigError(f"inference_config.model.variant: {variant!r} is none of {', '.join(VARIANTS)}.")
         pack = read_pack(Path(pack_dir), builds_model=False)
-        self._take(build_preprocessor(pack.config()), decoder, OnnxModel(pack.file(VARIANTS[variant]), num_threads))
+        model = OnnxModel(pack.file(VARIANTS[variant]), num_threads)
+        self._take(build_preprocessor(pack.config()), decoder, model, variant)
 
     @classmethod
     def of_parts(cls, preprocessor: Any, decoder: Decoder, path: Path, num_threads: int = 1) -> Self:
@@ -113,14 +116,16 @@ class OnnxRecogniser:
             DataError: the file is not a model of this kind.
         """
         recogniser = cls.__new__(cls)
-        recogniser._take(preprocessor, decoder, OnnxModel(path, num_threads))
+        variant = next((variant for variant, name in VARIANTS.items() if name == path.name), "")
+        recogniser._take(preprocessor, decoder, OnnxModel(path, num_threads), variant)
         return recogniser
 
-    def _take(self, preprocessor: Any, decoder: Decoder, model: OnnxModel) -> None:
+    def _take(self, preprocessor: Any, decoder: Decoder, model: OnnxModel, variant: str) -> None:
         check_decoder(decoder)
         self.preprocessor = preprocessor
         self.decoder = decoder
         self.model = model
+        self.backend = f"onnxruntime {variant}".strip()
 
     def __call__(self, samples: Sequence[Sample]) -> list[dict[str, Any]]:
         """For each sample `hyp` (the text), `tokens` (its symbols, separated by spaces) and `score`."""

@@ -69,7 +69,8 @@ def _onnx(about: About, name: str) -> str:
 def _conditions(about: About) -> str:
     words = re.findall("[A-Z][a-z]*", str(about["decoder"]).rpartition(".")[2])
     decoder = f"the {' '.join(words).lower()}" if words else "its decoder"
-    return f"Decoded with {decoder}."
+    backend = f"; the model ran in {about['backend']}" if about.get("backend") else ""
+    return f"Decoded with {decoder}{backend}."
 
 
 CARD = CardText(

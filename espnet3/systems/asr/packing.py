@@ -99,7 +99,7 @@ class ASRPacking(BasePacking):
         if "pack_dir" not in model:
             return super().scored_weights(experiment)
         # What the float32 model recognises was held to torch when it was packed; 8 bits are other weights.
-        name = WEIGHTS if model.get("variant") == "float32" else VARIANTS["int8"]
+        name = VARIANTS["int8"] if model.get("variant") == "int8" else WEIGHTS
         return Path(model["pack_dir"]) / name
 
 

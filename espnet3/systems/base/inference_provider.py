@@ -29,8 +29,8 @@ from espnet3.systems.base.config import InferenceConfig
 class InferenceProvider(Provider):
     """The utterances of one test set.
 
-    A batch's result is `{records: {utt_id: {key: value}}, seconds, device, threads}`; `seconds` are those of reading,
-    features, model and search, without loading the model.
+    A batch's result is `{records: {utt_id: {key: value}}, seconds, device, backend, threads}`; `seconds` are those of
+    reading, features, model and search, without loading the model.
     """
 
     settings: InferenceConfig
@@ -106,6 +106,7 @@ class _Decoding:
             "records": {utt_id: self.record(utt_id, output) for utt_id, output in records.items()},
             "seconds": seconds,
             "device": str(getattr(self.model, "device", "cpu")),
+            "backend": str(getattr(self.model, "backend", "")),
             "threads": self.provider.threads,
         }
 

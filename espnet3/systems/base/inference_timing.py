@@ -28,6 +28,8 @@ class Timing:
     latency_seconds: dict[str, float]
     """Percentiles over the utterances; the latency of an utterance is the time that its whole batch took."""
     device: str
+    backend: str
+    """What ran the model, and how exactly, as it says itself; empty where it does not."""
     threads: int
     """Of each process."""
     workers: int
@@ -55,7 +57,12 @@ def timing_of(results: list[dict[str, Any]], audio_seconds: float, workers: int)
         decode_seconds=float(seconds.sum()),
         real_time_factor=float(seconds.sum()) / audio_seconds,
         latency_seconds={f"p{rank}": float(value) for rank, value in zip(PERCENTILES, latencies, strict=True)},
-        device=", ".join(sorted({result["device"] for result in results})),
+        device=_together(results, "device"),
+        backend=_together(results, "backend"),
         threads=results[0]["threads"],
         workers=workers,
     )
+
+
+def _together(results: list[dict[str, Any]], key: str) -> str:
+    return ", ".join(sorted({result.get(key, "") for result in results} - {""}))

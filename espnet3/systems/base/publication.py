@@ -8,7 +8,7 @@ whole or not at all. What is of a task is asked of its `BasePacking`.
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from espnet3.packs.pack import read_pack, refuse_foreign
 from espnet3.packs.tasks import installed, packing_around
 from espnet3.pipeline.settings import fingerprint_of
 from espnet3.recipe.recipe import recipe_name
+from espnet3.recipe.summary import backends_in
 from espnet3.runtime.files import remove_leftovers, replacing_dir, sha256
 from espnet3.runtime.leases import lease
 from espnet3.runtime.versions import git_commit, installed_versions, package_version, system_name
@@ -111,6 +112,8 @@ def _write(experiment: Experiment, packing: BasePacking, place: Path, system: st
         **packing.about(config),
     }
     results = _results(experiment, packing, place)
+    if results:
+        about |= _backend(Path(experiment.settings.inference_dir or ""), results)
     _write_json(place / META, about)
     write_sums(place)
     about |= packing.try_pack(experiment, place)
@@ -178,6 +181,12 @@ def _results(experiment: Experiment, packing: BasePacking, pack: Path) -> dict[s
     shutil.copyfile(path, pack / RESULTS)
     results: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     return results
+
+
+def _backend(inference_dir: Path, tests: Iterable[str]) -> dict[str, str]:
+    """What ran the model that was scored, and how exactly, where infer wrote it."""
+    found = sorted(set(backends_in(inference_dir, tests).values()))
+    return {"backend": ", ".join(found)} if found else {}
 
 
 def _are_same(one: Path, other: Path) -> bool:

@@ -45,7 +45,7 @@ def test_infer_runs_the_onnx_model_without_torch_and_writes_the_same(experiment:
     config.inference_dir = "exp/torch"
     ASRSystem(inference_config=config).infer()
     target = "espnet3.systems.asr.onnx_inference.OnnxRecogniser"
-    config.model = {"_target_": target, "pack_dir": "exp/pack", "variant": "float32", "decoder": config.model.decoder}
+    config.model = {"_target_": target, "pack_dir": "exp/pack", "decoder": config.model.decoder}
     config.inference_dir = "exp/onnx"
     OmegaConf.save(config, "onnx.yaml")
     code = (
@@ -57,6 +57,23 @@ def test_infer_runs_the_onnx_model_without_torch_and_writes_the_same(experiment:
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert read_scp(Path("exp/onnx/test/hyp.scp")) == read_scp(Path("exp/torch/test/hyp.scp"))
+    timings = [json.loads(Path(f"exp/{name}/test/timing.json").read_text()) for name in ("torch", "onnx")]
+    assert [timing["backend"] for timing in timings] == ["torch float32", "onnxruntime float32"]
+
+
+def test_8_bits_are_asked_for_and_named(experiment: Experiment) -> None:
+    config = experiment[1].inference_config.copy()
+    target = "espnet3.systems.asr.onnx_inference.OnnxRecogniser"
+    given = {"_target_": target, "pack_dir": "exp/pack", "decoder": config.model.decoder}
+    for variant in ("int8", "float32"):
+        config.model, config.inference_dir = {**given, "variant": variant}, f"exp/{variant}"
+        ASRSystem(inference_config=config).infer()
+        timing = json.loads(Path(f"exp/{variant}/test/timing.json").read_text())
+        assert timing["backend"] == f"onnxruntime {variant}"
+        metrics = experiment[1].metrics_config.copy()
+        metrics.inference_dir = config.inference_dir
+        ASRSystem(metrics_config=metrics).measure()
+        assert f"<td>onnxruntime {variant}</td>" in Path(config.inference_dir, "report.html").read_text()
 
 
 def test_a_language_model_goes_along_without_its_transcripts(experiment: Experiment) -> None:
