@@ -9,12 +9,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from espnet3.errors import Espnet3Error
 from espnet3.parallel.threads import limit_threads, threads_each
+from espnet3.runtime.failures import exit_code_of
+from espnet3.runtime.streams import prepare_streams
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Transcribe what the command line names; the exit code."""
+    prepare_streams()
     args = _parser().parse_args(arguments)
     limit_threads(threads_each(None, workers=1))  # before torch is loaded
     from espnet3 import load
@@ -26,9 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             full = json.dumps({"file": file, **asdict(transcript)}, ensure_ascii=False)
             sys.stdout.write((full if args.json else f"{file}\t{transcript.text}") + "\n")
             sys.stdout.flush()
-    except Espnet3Error as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # what is not foreseen is raised again
+        return exit_code_of(error)
     return 0
 
 

@@ -10,22 +10,23 @@
 The flags for stages and configs are those of run.py. Watching, stopping and retrying a run is argo's own work.
 """
 
-import sys
 from collections.abc import Sequence
 
-from espnet3.errors import Espnet3Error
+from espnet3.runtime.failures import exit_code_of
+from espnet3.runtime.streams import flush_streams, prepare_streams
 from k8s.commands import COMMANDS
 from k8s.flags import parse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code is 0, or that of the error that it printed."""
+    prepare_streams()
     args = parse(arguments)
     try:
         COMMANDS[args.command](args)
-    except Espnet3Error as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
+        flush_streams()
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # what is not foreseen is raised again
+        return exit_code_of(error)
     return 0
 
 

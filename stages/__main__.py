@@ -4,10 +4,12 @@ Stages with a module here may be run by it just as well; a stage that only a rec
 """
 
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
+from espnet3.runtime.streams import prepare_streams
 from stages import _entrypoint, stages_with_a_file
 from stages._outcome import Outcome
 
@@ -25,7 +27,9 @@ def main(arguments: list[str]) -> NoReturn:
     """Run what the first argument names."""
     command = arguments[0] if arguments else "--help"
     if command in ("-h", "--help"):
-        sys.stdout.write(USAGE.format(stages=", ".join(stages_with_a_file())))
+        prepare_streams()
+        with suppress(BrokenPipeError):
+            sys.stdout.write(USAGE.format(stages=", ".join(stages_with_a_file())))
         raise SystemExit(0)
     if command == "finish":
         sys.stderr.write("warning: finish is now report; the old name is understood for this version only.\n")

@@ -20,6 +20,7 @@ from espnet3.pipeline.shard import Shard
 from espnet3.pipeline.spec import slots_of, spec_of
 from espnet3.recipe.prepare import Run
 from espnet3.runtime import failures
+from espnet3.runtime.streams import flush_streams, prepare_streams
 from stages import _environment, _process, container_of
 from stages._checks import find_broken_volumes
 from stages._force import is_forced
@@ -46,11 +47,13 @@ def run(stage: str, arguments: Sequence[str] | None = None) -> NoReturn:
 def end_with(stage: str, work: Work) -> NoReturn:
     """Do `work` and exit with the code of what came of it, which is reported, too."""
     os.umask(0o002)
+    prepare_streams()
     outcome = Outcome(stage)
     _process.on_stop(lambda number: _tell_that_it_stopped(outcome, number))
     try:
         _environment.enter_working_directory()
         work(outcome)
+        flush_streams()
         outcome.exit_code = 0
     except SystemExit as ended:
         outcome.exit_code = _own_code(ended)

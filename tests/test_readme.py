@@ -10,6 +10,7 @@ import yaml
 
 from espnet3 import errors
 from espnet3.pipeline.run import stages_of
+from espnet3.runtime.streams import READER_GONE
 from espnet3.systems.asr.system import ASRSystem
 from espnet3.systems.base.config import TrainingConfig
 from stages._environment import VARIABLES
@@ -43,7 +44,7 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
         for kind in vars(errors).values()
         if isinstance(kind, type) and issubclass(kind, errors.Espnet3Error)
     }
-    assert {int(cell) for cell in rows("exit code")} == codes | {0}
+    assert {int(cell) for cell in rows("exit code")} == codes | {0, READER_GONE}
 
 
 def test_the_stages_are_those_of_the_asr_system() -> None:

@@ -24,6 +24,7 @@ from espnet3.recipe.recipe import Recipe, activated, recipe_name
 from espnet3.recipe.summary import show_summary
 from espnet3.runtime.failures import failure_of, stop_at_once
 from espnet3.runtime.processes import ignore_requests_to_stop, requests_to_stop
+from espnet3.runtime.streams import flush_streams, prepare_streams
 
 
 class Args(argparse.Namespace):
@@ -50,6 +51,7 @@ def parse_args(stages: Sequence[str], recipe_dir: Path | str | None = None) -> A
         stages: the recipe's stages, in order.
         recipe_dir: the recipe's folder; that of the running script where left out.
     """
+    prepare_streams()
     directory = Path(recipe_dir) if recipe_dir is not None else _script_folder()
     args = _parser(stages).parse_args(namespace=Args())
     args.recipe_dir = directory.resolve()
@@ -72,6 +74,7 @@ def main(args: Args, system_cls: type[Any]) -> None:
     try:
         with requests_to_stop(stop_at_once()), contextlib.chdir(args.recipe_dir), activated(args.recipe_dir):
             _main(args, system_cls)
+            flush_streams()
     except (Exception, KeyboardInterrupt) as error:
         failure = failure_of(error)
         if not failure.foreseen:

@@ -24,6 +24,7 @@ from espnet3.runtime.temporaries import BACKUP, IN_THE_WAY, TEMPORARY, delete, r
 
 _HERE, _EXCHANGE = -100, 2
 """Linux's AT_FDCWD and RENAME_EXCHANGE."""
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)
 """What a kernel, a file system or a container's filter says that does not exchange."""
 
@@ -45,7 +46,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
         check_lease(path)
         temporary.replace(path)
         _flush(path.parent)
-    except FileNotFoundError as error:
+    except OSError as error:
         _explain(error, path, temporary)
         raise
     finally:
@@ -72,7 +73,7 @@ def replacing_dir(path: Path | str) -> Iterator[Path]:
         check_lease(path)
         _put_in_place(temporary, path)
         _flush(path.parent)
-    except FileNotFoundError as error:
+    except OSError as error:
         _explain(error, path, temporary)
         raise
     finally:
@@ -144,8 +145,12 @@ def remove_leftovers(directory: Path | str, nested: bool = True, name: str = "*"
             delete(path)
 
 
-def _explain(error: FileNotFoundError, path: Path, temporary: Path) -> None:
-    """What a file that is gone means: another run may have removed the temporary one."""
+def _explain(error: OSError, path: Path, temporary: Path) -> None:
+    """What a file that is gone means, that another run may have removed it; and whose room it is that is not there."""
+    if error.errno in _NO_ROOM and error.filename is None:  # a write tells no name
+        error.filename = str(path)
+    if not isinstance(error, FileNotFoundError):
+        return
     check_lease(path)
     if str(error.filename) == str(temporary):
         raise TryAgain(f"Another run removed the temporary file of {path}. Run the stage again.") from error

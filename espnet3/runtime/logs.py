@@ -132,6 +132,11 @@ class _StdoutHandler(logging.StreamHandler[TextIO]):
         self.stream = sys.stdout
         super().emit(record)
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            raise  # noqa: PLE0704  # nobody reads this: the run ends, as `failures` has it
+        super().handleError(record)
+
 
 @contextmanager
 def _attached(handler: logging.StreamHandler[TextIO], secrets: set[str]) -> Iterator[logging.StreamHandler[TextIO]]:

@@ -5,6 +5,7 @@ augmentation is drawn from (seed, epoch, utterance id), so a training that was i
 one that was not. Which utterances form a batch is decided by `espnet3.components.data.batching`.
 """
 
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -127,7 +128,7 @@ class TrainingData:
         """Fork the workers while this process is small: they keep a copy of all that it changes later."""
         if self.loader.num_workers:
             self.order.nothing = True
-            iter(self.loader)
+            _begin(self.loader)
             self.order.nothing = False
 
     def num_batches(self, epoch: int) -> int:
@@ -161,6 +162,24 @@ class TrainingData:
         if iterator is not None and self.loader.num_workers:
             iterator._shutdown_workers()
         self.loader._iterator = None
+
+
+def _begin(loader: "DataLoader[Any]") -> None:
+    """Fork a loader's workers.
+
+    Raises:
+        OSError: there is no room for what they share.
+    """
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None  # for what is half made and goes
+    try:
+        iter(loader)
+    except OSError as error:
+        failure = OSError(error.errno, error.strerror)
+    else:
+        return
+    finally:
+        sys.unraisablehook = hook
+    raise failure
 
 
 def start_worker(_: int) -> None:

@@ -4,6 +4,7 @@ The processes find each other on this machine; Lightning Fabric's ddp strategy d
 them ends them all and is raised here as what it was.
 """
 
+import errno
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from torch.multiprocessing.spawn import ProcessException, ProcessRaisedException
 from espnet3 import errors
 from espnet3.errors import Espnet3Error, Stopped, TryAgain
 from espnet3.runtime.processes import end_with_parent, requests_to_stop
+from espnet3.runtime.streams import READER_GONE, reader_is_gone
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +85,8 @@ def _join(context: Any, group: _Group) -> None:
 
 def _meaning_of(error: ProcessException, group: _Group) -> Exception:
     """What it means that a process ended and left no message: that it was stopped or killed, or an error as it is."""
+    if reader_is_gone():
+        return BrokenPipeError(errno.EPIPE, "Nobody reads what the training writes.")
     if group.asked is not None:
         return Stopped("Asked to stop where there was nothing to save; run the stage again.")
     if any(process.exitcode == -signal.SIGKILL for process in group.processes):
@@ -124,6 +128,10 @@ def _rank(rank: int, work: Work, group: _Group) -> None:
     except Espnet3Error as error:
         group.failures.put((type(error).__name__, str(error)))
         raise SystemExit(error.exit_code) from None
+    except BrokenPipeError:
+        if not reader_is_gone():
+            raise
+        raise SystemExit(READER_GONE) from None
 
 
 def _first(failures: Any) -> Espnet3Error | None:

@@ -30,6 +30,7 @@ from espnet3.components.training.reports import Report
 from espnet3.components.training.state import TrainingState
 from espnet3.config.instantiate import build, prepare
 from espnet3.errors import ConfigError, DataError, TryAgain
+from espnet3.runtime.shared_memory import SHARED_MEMORY_FULL
 from espnet3.systems.base.config import TrainingConfig
 from espnet3.systems.base.initial_weights import freeze, load_initial
 
@@ -85,6 +86,8 @@ def run_loop(parts: Parts, settings: LoopSettings, watch: Preemption) -> Trainin
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
             raise
+        if "Bus error" in str(error):
+            raise TryAgain(f"{str(error).splitlines()[0]} {SHARED_MEMORY_FULL}.") from error
         raise TryAgain(
             f"{error} SIGKILL most often means that memory ran out. Run the stage again: it goes on from its last "
             "checkpoint; if need be with fewer dataloader.num_workers or a smaller dataloader.batch_seconds."
