@@ -72,9 +72,9 @@ class Outcome:
 def shortened(message: str) -> str:
     """What a workflow keeps of a message: the beginning of a sentence of ours, the end of a stack trace."""
     longest = min(LONGEST_MESSAGE, LONGEST_MESSAGES // _shards())
-    text = message.encode()
+    text = message.encode(errors="backslashreplace")
     if len(text) <= longest:
-        return message
+        return text.decode()
     if message.startswith("error: "):
         return text[: longest - 6].decode(errors="ignore") + " …\n"
     return "… " + text[-(longest - 4) :].decode(errors="ignore")

@@ -26,6 +26,7 @@ from espnet3.pipeline.fingerprint import current_run, running
 from espnet3.pipeline.plan import Decision, Plan, decide
 from espnet3.pipeline.shard import Shard, current_shard, sharding
 from espnet3.pipeline.spec import System, spec_of
+from espnet3.runtime.failures import failure_of
 from espnet3.runtime.logs import StageLog, logging_to, rank
 
 log = logging.getLogger(__name__)
@@ -141,8 +142,12 @@ def _run_stage(system: System, stage: str, directory: Path) -> None:
         except Espnet3Error as error:
             log.error("FAILED %s after %.1f s: %s: %s", stage, time.monotonic() - start, type(error).__name__, error)
             raise
-        except BaseException:
-            log.exception("FAILED %s after %.1f s", stage, time.monotonic() - start)
+        except BaseException as error:
+            failure, seconds = failure_of(error), time.monotonic() - start
+            if failure.foreseen:
+                log.error("FAILED %s after %.1f s: %s", stage, seconds, failure.text.strip())
+            else:
+                log.exception("FAILED %s after %.1f s", stage, seconds)
             raise
         log.info("DONE %s in %.1f s", stage, time.monotonic() - start)
 

@@ -27,7 +27,7 @@ def read_recipe_files(recipe_dir: Path) -> dict[str, str]:
     """{relative POSIX path: text} of run.py, LICENSE*, src/ and dataset/, sorted by path.
 
     Raises:
-        ConfigError: a Python file is larger than LARGEST_FILE or no UTF-8.
+        ConfigError: a Python file is larger than LARGEST_FILE or no UTF-8, or the name of any file is not.
     """
     return _read(own_files(recipe_dir))
 

@@ -16,12 +16,9 @@ from espnet3.errors import ConfigError, DataError, Espnet3Error, Stopped, TryAga
 from espnet3.runtime.processes import StopAtOnce
 from espnet3.runtime.redaction import environment_secrets, redact
 from espnet3.runtime.shared_memory import SHARED_MEMORY_FULL, is_full
-from espnet3.runtime.streams import READER_GONE, reader_is_gone
+from espnet3.runtime.streams import NOT_UTF8, READER_GONE, reader_is_gone
 
 UNFORESEEN = 1
-NOT_UTF8 = (
-    "{name} is a name of bytes that are not UTF-8, so it cannot be written down. Give the file or folder another."
-)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _SHOWN = 200
 """Characters of a line that are shown around what is wrong in it."""

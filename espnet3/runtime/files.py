@@ -20,11 +20,19 @@ from pathlib import Path
 
 from espnet3.errors import LostLease, TryAgain
 from espnet3.runtime.leases import check_lease
-from espnet3.runtime.temporaries import BACKUP, IN_THE_WAY, TEMPORARY, delete, restore, restore_backup, temporary_path
+from espnet3.runtime.temporaries import (
+    BACKUP,
+    IN_THE_WAY,
+    TEMPORARY,
+    delete,
+    name_file,
+    restore,
+    restore_backup,
+    temporary_path,
+)
 
 _HERE, _EXCHANGE = -100, 2
 """Linux's AT_FDCWD and RENAME_EXCHANGE."""
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)
 """What a kernel, a file system or a container's filter says that does not exchange."""
 
@@ -146,9 +154,8 @@ def remove_leftovers(directory: Path | str, nested: bool = True, name: str = "*"
 
 
 def _explain(error: OSError, path: Path, temporary: Path) -> None:
-    """What a file that is gone means, that another run may have removed it; and whose room it is that is not there."""
-    if error.errno in _NO_ROOM and error.filename is None:  # a write tells no name
-        error.filename = str(path)
+    """What a file that is gone means, that another run may have removed it; and which file has no room."""
+    name_file(error, path)
     if not isinstance(error, FileNotFoundError):
         return
     check_lease(path)

@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from espnet3.errors import LostLease
-from espnet3.runtime.temporaries import TEMPORARY, restore, restore_backup, temporary_path
+from espnet3.runtime.temporaries import TEMPORARY, name_file, restore, restore_backup, temporary_path
 
 LEASE_FILE = ".lease"
 RESTORE_SECONDS = 0.2
@@ -118,6 +118,9 @@ def _write_lease(path: Path) -> str:
             # The owner until now may have removed it with other temporary files; where the folder is gone, so that
             # writing fails again, mkdir says why.
             path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            name_file(error, path)
+            raise
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -12,6 +12,9 @@ import select
 import sys
 from contextlib import suppress
 
+NOT_UTF8 = (
+    "{name} is a name of bytes that are not UTF-8, so it cannot be written down. Give the file or folder another."
+)
 READER_GONE = 141
 """Exit code: what a shell reports of a program that SIGPIPE ended."""
 
@@ -22,6 +25,11 @@ def prepare_streams() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     atexit.register(_let_go)
+
+
+def is_unicode(name: str) -> bool:
+    """Whether a file's name is UTF-8; Python writes other bytes as halves of surrogate pairs."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def flush_streams() -> None:

@@ -17,6 +17,7 @@ TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.tmp")
 BACKUP = re.compile(r"\.(.+)\.\d+\.[0-9a-f]{8}\.old\.tmp")
 IN_THE_WAY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 """What a rename of a folder says where there is something of the new name."""
+_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def temporary_path(path: Path, suffix: str = "tmp") -> Path:
@@ -59,3 +60,9 @@ def delete(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def name_file(error: OSError, path: Path) -> None:
+    """Tell in an error of writing, which names no file itself, that it was this one."""
+    if error.errno in _OF_WRITING and error.filename is None:
+        error.filename = str(path)

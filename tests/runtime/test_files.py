@@ -1,14 +1,18 @@
 import errno
+import multiprocessing
 import os
+import resource
 import stat
+import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from espnet3.errors import LostLease, TryAgain
+from espnet3.runtime.failures import failure_of
 from espnet3.runtime.files import remove, remove_leftovers, replacing, replacing_dir, write_bytes, write_text
 from espnet3.runtime.leases import LEASE_FILE, adopt, check_lease, held_leases, lease
 
@@ -306,3 +310,77 @@ def test_modes_follow_the_umask(tmp_path: Path, umask: int, file: int, folder: i
         os.umask(before)
     for path, mode in (("d", folder), ("d/a", file), ("d/e", folder), ("d/e/b", file)):
         assert stat.S_IMODE((tmp_path / path).stat().st_mode) == mode, path
+
+
+def write_parts(path: Path) -> None:
+    with replacing_dir(path) as temporary, (temporary / "part").open("w") as file:
+        for _ in range(100):
+            file.write("x" * 10_000)
+
+
+def write_lines(path: Path) -> None:
+    with replacing(path) as temporary, temporary.open("w") as file:
+        file.writelines("x" * 100 for _ in range(10_000))
+
+
+def claim(path: Path) -> None:
+    with lease(path):
+        write_text(path / "inner", "x" * 1_000_000)
+
+
+LARGE: dict[str, Callable[[Path], None]] = {
+    "text": lambda path: write_text(path, "x" * 1_000_000),
+    "bytes": lambda path: write_bytes(path, bytes(1_000_000)),
+    "lines": write_lines,
+    "folder": write_parts,
+    "in a lease": claim,
+}
+
+
+def failure_within(limit: int, write: Callable[[Path], None], path: Path) -> str:
+    """What is said where files may have `limit` bytes."""
+    queue = multiprocessing.get_context("fork").SimpleQueue()
+
+    def work() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        try:
+            write(path)
+        except OSError as error:
+            queue.put(failure_of(error).text)
+        else:
+            queue.put("")
+
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    text: str = queue.get()
+    process.join()
+    return text
+
+
+@pytest.mark.parametrize("what", LARGE)
+@pytest.mark.parametrize("name", ["a", "deeper/b.json", "ü x"])
+def test_a_file_that_may_not_be_so_large_is_named(tmp_path: Path, what: str, name: str) -> None:
+    text = failure_within(100_000, LARGE[what], tmp_path / name)
+    assert text.startswith("error: [Errno 27] File too large: ")
+    assert str(tmp_path / name) in text
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("a full disk takes root and the right to mount a tmpfs")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("what", LARGE)
+def test_a_full_disk_is_named(full_disk: Path, what: str) -> None:
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        LARGE[what](full_disk / "a")
+    failure = failure_of(raised.value)
+    assert failure.foreseen
+    assert str(full_disk / "a") in failure.text
+    assert "make room or choose another directory" in failure.text

@@ -25,6 +25,7 @@ import numpy as np
 from espnet3.components.data.text import composed
 from espnet3.errors import DataError
 from espnet3.runtime.files import replacing
+from espnet3.runtime.streams import NOT_UTF8, is_unicode
 
 log = logging.getLogger(__name__)
 
@@ -158,6 +159,9 @@ def write_manifest(path: Path | str, utterances: Iterable[Utterance]) -> None:
     """Replace the manifest at `path`: one JSON object a line, keys in the order of `Utterance`, UTF-8, texts in NFC.
 
     How many texts came in another form is logged.
+
+    Raises:
+        DataError: an utterance's file, or any other of its texts, has a name that is not UTF-8.
     """
     with _writing(path) as write:
         for utterance in utterances:
@@ -190,7 +194,7 @@ def _writing(path: Path | str) -> Iterator[Callable[[Utterance], None]]:
             written += 1
             if utterance.channel is not None:
                 record[OPTIONAL] = utterance.channel
-            file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+            file.write(_line_of(record))
 
         yield write
     if changed:
@@ -198,6 +202,14 @@ def _writing(path: Path | str) -> Iterator[Callable[[Utterance], None]]:
             "%s: %d of %d transcripts came in another Unicode form than NFC and were changed to it, first that of %s.",
             *(path, changed, written, first),
         )
+
+
+def _line_of(record: dict[str, Any]) -> str:
+    line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+    if is_unicode(line):
+        return line
+    strange = [repr(value) for value in record.values() if isinstance(value, str) and not is_unicode(value)]
+    raise DataError(NOT_UTF8.format(name=", ".join(strange)))
 
 
 def parse_line(line: bytes) -> Utterance | list[str]:

@@ -7,12 +7,14 @@ speed enters metrics.csv, so two runs of the same training leave the same bytes.
 import csv
 import io
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from espnet3.components.charts import Panel, Series, line_chart
 from espnet3.runtime.files import write_text
+from espnet3.runtime.temporaries import name_file
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -43,16 +45,17 @@ class Report:
     def add(self, row: Row) -> None:
         """Take in a row, which has `epoch` and `step`."""
         self.rows.append(row)
-        writer = self._writer()
-        for name, value in row.items():
-            if name not in POSITION:
-                writer.add_scalar(name, value, int(row["step"]))
+        with self._on_tensorboard() as writer:
+            for name, value in row.items():
+                if name not in POSITION:
+                    writer.add_scalar(name, value, int(row["step"]))
 
     def write(self) -> None:
         """Bring metrics.csv up to date."""
         write_text(self.exp_dir / "metrics.csv", format_metrics(self.rows))
         if self._tensorboard is not None:
-            self._tensorboard.flush()
+            with self._on_tensorboard() as writer:
+                writer.flush()
 
     def draw(self) -> None:
         """Bring loss.svg up to date: losses, learning rate and norm of the gradients over the steps."""
@@ -70,7 +73,17 @@ class Report:
     def close(self) -> None:
         """Close TensorBoard's file."""
         if self._tensorboard is not None:
-            self._tensorboard.close()
+            with self._on_tensorboard() as writer:
+                writer.close()
+
+    @contextmanager
+    def _on_tensorboard(self) -> "Iterator[SummaryWriter]":
+        """TensorBoard's writer; its errors do not say where it writes."""
+        try:
+            yield self._writer()
+        except OSError as error:
+            name_file(error, self.exp_dir / "tensorboard")
+            raise
 
     def _writer(self) -> "SummaryWriter":
         if self._tensorboard is None:
