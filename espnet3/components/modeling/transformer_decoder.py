@@ -137,7 +137,7 @@ def _project_keys_values(attention: nn.MultiheadAttention, hidden: Tensor) -> Te
 
 def _heads(attention: nn.MultiheadAttention, vectors: Tensor) -> Tensor:
     """(B, T, size) as (B, heads, T, head size)."""
-    return vectors.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+    return vectors.view(*vectors.shape[:-1], attention.num_heads, -1).transpose(1, 2)
 
 
 def _keys_values(attention: nn.MultiheadAttention, projected: Tensor) -> KeysValues:

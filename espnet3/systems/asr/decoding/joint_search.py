@@ -181,8 +181,9 @@ class JointSearch:
         settings = self.settings
         if self.words is not None and settings.lm_weight < 0:
             return np.full(len(left), settings.margin)
-        bonus = max(0.0, settings.token_bonus) + (max(0.0, settings.word_bonus) if self.words else 0.0)
-        return np.minimum(settings.margin, bonus * left + _ROUNDING)
+        words = self.words.most_words if self.words else 0
+        bonus = max(0.0, settings.token_bonus) + max(0.0, settings.word_bonus) * words
+        return np.asarray(np.minimum(settings.margin, bonus * left + _ROUNDING))
 
     def _mixed(self, attention: Floats, ctc: Floats, length: int) -> Floats:
         share = self.settings.ctc_weight

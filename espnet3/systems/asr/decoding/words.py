@@ -57,6 +57,8 @@ class WordScorer:
         self._lm = lm
         self._rules = rules
         self._parts = [text.split(_GAP) for text in spelling]
+        self.most_words = max(len(parts) for parts in self._parts)
+        """Words that one token may write, or begin, at most."""
 
     def start(self) -> WordState:
         """The state before the first token."""

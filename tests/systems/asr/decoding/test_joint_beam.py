@@ -114,7 +114,8 @@ class Whole:
         self.decoder = decoder
 
     def __call__(self, *arguments: Tensor) -> Tensor:
-        return self.decoder(*arguments)
+        log_probs: Tensor = self.decoder(*arguments)
+        return log_probs
 
 
 class JointModel:
