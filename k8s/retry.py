@@ -2,8 +2,8 @@
 
 `templates` and `job` call it. An exception class that is a `TryAgain` is repeated, every other is not. The cluster adds
 what it does to a pod itself: a stage that was killed before its handler was in place (143), a pod that vanished, was
-evicted or was refused by its node, a container that its runtime lost. What used up its memory or its time would do so again, and a pod that the API server
-refuses for what it is would be refused again.
+evicted or was refused by its node, a container that its runtime lost. What used up its memory or its time would do so
+again, and a pod that the API server refuses for what it is would be refused again.
 """
 
 from collections.abc import Iterator

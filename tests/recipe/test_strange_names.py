@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,7 +80,7 @@ def test_an_argument_is_told_as_it_is(recipe: Recipe, command: str) -> None:
 
 @pytest.mark.parametrize("field", ["utt_id", "audio", "text", "speaker"])
 def test_a_manifest_says_which_name_it_cannot_hold(tmp_path: Path, field: str) -> None:
-    values = {"utt_id": "a", "audio": "a.wav", "text": "a", "speaker": "s", field: f"x/{STRANGE}"}
+    values: dict[str, Any] = {"utt_id": "a", "audio": "a.wav", "text": "a", "speaker": "s", field: f"x/{STRANGE}"}
     utterance = Utterance(start=0.0, duration=1.0, sample_rate=8000, checksum="", **values)
     with pytest.raises(DataError, match=r"x/w\\udcff\\udce9' is a name of bytes that are not UTF-8"):
         write_manifest(tmp_path / "m.jsonl", [utterance])
