@@ -9,7 +9,6 @@ search paths are left out.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from espnet3.config.findings import nearest
+from espnet3.config.scalars import load_yaml
 from espnet3.errors import ConfigError
 
 Key = tuple[str, ...]
@@ -70,7 +70,8 @@ def read_yaml(path: Path) -> DictConfig:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        content = OmegaConf.load(StringIO(text))
+        content = load_yaml(text)
+        content = OmegaConf.create(content or {}) if isinstance(content, dict | None) else None
     except FileNotFoundError:
         raise ConfigError(f"There is no config file {path}.{_neighbours(path)}") from None
     except OSError as error:
@@ -90,8 +91,7 @@ def read_yaml(path: Path) -> DictConfig:
         raise ConfigError(
             f"{path}: {_first_line(error)}. An interpolation is written ${{key}} or ${{oc.env:NAME,default}}."
         ) from None
-    # OmegaConf makes a key of a file that is a bare word.
-    if not isinstance(content, DictConfig) or (content and isinstance(_compose(text), yaml.ScalarNode)):
+    if not isinstance(content, DictConfig):
         raise ConfigError(f"{path} holds no mapping; a config maps keys to values, such as `exp_tag: first`.")
     return content
 
