@@ -35,6 +35,8 @@ def read_run_config(recipe_dir: Path, stages: Sequence[str], files: Mapping[str,
     with contextlib.chdir(recipe.dir), recipe.activated():
         run = prepare(recipe, stages, named)
         refuse(run.findings)
+        for note in run.notes:
+            sys.stderr.write(f"note: {note}\n")
         _tell(run.left_behind)
         return run.config
 

@@ -5,16 +5,15 @@
 output directories, `preflight`. Nothing here imports a target.
 """
 
-import types
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
 from omegaconf import DictConfig
-from pydantic import BaseModel, ValidationError
 
-from espnet3.config.findings import Fault, Finding, Key, describe, nearest
-from espnet3.config.slots import HANDED_DOWN, Slots, as_plain
+from espnet3.config.findings import Fault, Finding, Key
+from espnet3.config.sections import section_faults
+from espnet3.config.slots import HANDED_DOWN, HANDED_ON, Slots, as_plain
 from espnet3.config.targets import TargetChecks
 from espnet3.runtime.redaction import environment_secrets, gives_away
 from espnet3.runtime.secret_names import is_certainly_secret, is_secret
@@ -29,7 +28,6 @@ _NOT_HERE = (
 _CERTAIN = 8
 """Characters from which on a value of the environment is not met by chance."""
 _Plain = Mapping[str, dict[str, Any]]
-_HANDED_ON = {key for sources in HANDED_DOWN.values() for keys in sources.values() for key in keys}
 
 
 def check_slots(
@@ -51,7 +49,9 @@ def check_slots(
     for slot, config in plain.items():
         faults = list(find_secrets(config))
         if slot in needed:
-            faults += [*_check_model(system_cls.config_models.get(slot), config), *_find_gaps(config)]
+            model = system_cls.config_models.get(slot)
+            faults += list(section_faults(model, config, slot, HANDED_ON)) if model else []
+            faults += list(_find_gaps(config))
             faults += [*targets.check(config), *targets.check_datasets(config), *_check_recipe_dir(config)]
         inherited = _inherited(slot, plain, needed)
         own = [fault for fault in faults if not fault.key or fault.key[0] not in inherited]
@@ -73,46 +73,6 @@ def _inherited(slot: str, plain: _Plain, checked: set[str]) -> set[str]:
         for key in keys
         if key in plain[source] and plain[slot].get(key) == plain[source][key]
     }
-
-
-def _check_model(model: type[BaseModel] | None, config: dict[str, Any]) -> Iterator[Fault]:
-    if model is None:
-        return
-    near = list(_find_near_misses(model, config))
-    meant = {(*fault.key[:-1], other) for fault, other in near}
-    yield from (fault for fault, _ in near)
-    try:
-        model.model_validate(config)
-    except ValidationError as error:
-        for finding in error.errors():
-            key = tuple(str(part) for part in finding["loc"])
-            if finding["input"] != _MISSING and not (finding["type"] == "missing" and key in meant):
-                yield Fault(key, describe(finding, "{slot}"), is_whole=True)
-
-
-def _find_near_misses(model: type[BaseModel], node: dict[str, Any], key: Key = ()) -> Iterator[tuple[Fault, str]]:
-    """Each key that looks like a misspelling, and the known one that is probably meant; others are the recipe's own."""
-    known = set(model.model_fields)
-    for name, value in node.items():
-        if name in known:
-            yield from _near_misses_inside(model.model_fields[name].annotation, value, (*key, name))
-        elif name not in _HANDED_ON and (meant := nearest(str(name), sorted(known))):
-            yield Fault((*key, str(name)), f"did you mean {meant}?"), meant
-
-
-def _near_misses_inside(annotation: Any, value: Any, key: Key) -> Iterator[tuple[Fault, str]]:
-    arguments = get_args(annotation)
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and isinstance(value, dict):
-        yield from _find_near_misses(annotation, value, key)
-    elif get_origin(annotation) in {Union, types.UnionType}:
-        for choice in arguments:
-            yield from _near_misses_inside(choice, value, key)
-    elif isinstance(value, list) and arguments:
-        for place, item in enumerate(value):
-            yield from _near_misses_inside(arguments[0], item, (*key, str(place)))
-    elif isinstance(value, dict) and len(arguments) == 2:
-        for name, item in value.items():
-            yield from _near_misses_inside(arguments[1], item, (*key, str(name)))
 
 
 def _find_gaps(node: Any, key: Key = ()) -> Iterator[Fault]:

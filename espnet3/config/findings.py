@@ -50,6 +50,10 @@ def describe(finding: Any, slot: str) -> str:
     key = ".".join(str(part) for part in (slot, *finding["loc"]))
     if finding["type"] == "missing":
         return f"{key} is missing."
+    if finding["type"] == "target":
+        return f"{key}: {finding['msg']}"
+    if finding["type"] in {"model_type", "dict_type"}:
+        return f"{key}: needs a mapping (given: {finding['input']!r})."
     return f"{key}: {finding['msg']} (given: {finding['input']!r})."
 
 

@@ -2,8 +2,8 @@
 
 The stages, the datasets and packs call it. `_target_`, `_args_`, `_partial_` and `_recursive_` mean what they mean in
 Hydra, but a process does not spend 40 ms on importing it. `_convert_` is accepted and changes nothing: `compose` has
-resolved the config, so a target is given plain dicts, lists and values. `targets` sees before a run, without an import,
-whether targets exist and take their arguments.
+resolved the config, so a target is given plain dicts, lists and values, of the types that it takes (`arguments`).
+`targets` sees before a run, without an import, whether targets exist and take their arguments.
 """
 
 import importlib
@@ -15,6 +15,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
+from espnet3.config.arguments import taken_arguments
 from espnet3.config.findings import nearest
 from espnet3.errors import ConfigError
 
@@ -79,6 +80,8 @@ def _prepare(node: Node, key: str, *, recursive: bool) -> "partial[Any]":
     keywords = {name: value for name, value in node.items() if name not in _FLAGS}
     if odd := [name for name in keywords if not isinstance(name, str)]:
         raise ConfigError(f"{key}: {odd[0]!r} is not the name of an argument of {node['_target_']}.")
+    keywords = taken_arguments(target, node["_target_"], {**keywords, "_args_": positional}, key)
+    positional = keywords.pop("_args_")
     if not recursive:
         return partial(target, *deepcopy(positional), **deepcopy(keywords))
     args = _value(positional, f"{key}._args_", recursive=True)

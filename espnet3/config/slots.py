@@ -29,6 +29,8 @@ HANDED_DOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "publication_config": {"training_config": _SHARED, "inference_config": ("inference_dir", "model")},
 }
 """slot → slot that it inherits from → keys taken from there where the slot leaves them out (or null)."""
+HANDED_ON = {key for sources in HANDED_DOWN.values() for keys in sources.values() for key in keys}
+"""Keys that some slot inherits: they may stand in any slot."""
 
 
 class Slots(dict[str, DictConfig]):
@@ -37,6 +39,15 @@ class Slots(dict[str, DictConfig]):
     def __init__(self, configs: Mapping[str, DictConfig], layers: Mapping[str, list[Layer]]) -> None:
         super().__init__(configs)
         self._layers = layers
+
+    def with_configs(self, configs: Mapping[str, DictConfig]) -> "Slots":
+        """Other values of the same files."""
+        return Slots(configs, self._layers)
+
+    @property
+    def layers(self) -> Mapping[str, list[Layer]]:
+        """The files of each slot, as they were written."""
+        return self._layers
 
     def locate(self, slot: str, key: tuple[str, ...]) -> str:
         """`file:line` of a key, or the slot's name where no file says it."""

@@ -9,15 +9,18 @@ one by one, and knows nothing of keywords that a constructor hands on; this take
 """
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+import builtins
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
 from pathlib import Path
 
 from espnet3.config.findings import nearest
+from espnet3.config.modules import Module
 from espnet3.config.signatures import OPEN, Signature, arguments_of, fields_of, is_dataclass, last_name, receiver_of
 
 _DEEPEST = 12
+_LEAVE_CONSTRUCTOR = {"final", "runtime_checkable", "total_ordering", "deprecated"}
+"""Decorators that give a class no constructor, as `attrs.define` would."""
 _PLAIN_BASES = {"object", "ABC", "Protocol", "Generic", "Sequence", "Mapping", "Callable", "Iterable", "Iterator"}
 
 
@@ -26,47 +29,23 @@ class UnknownNameError(LookupError):
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
+    """A definition, and the module that it is in."""
+
     node: ast.stmt
-    module: "Module"
-
-
-@dataclass(frozen=True)
-class Module:
-    """A module below one of the roots."""
-
-    name: str
-    path: Path
-    """The file, or the folder of a package without `__init__.py`."""
-
-    @property
-    def is_package(self) -> bool:
-        """Whether it may hold further modules."""
-        return self.path.is_dir() or self.path.name == "__init__.py"
-
-    @cached_property
-    def names(self) -> Mapping[str, ast.stmt]:
-        """What the module's top level binds: the statement of each name; a star import has the name `*<line>`."""
-        return dict(_bindings(self.body))
-
-    @cached_property
-    def body(self) -> Sequence[ast.stmt]:
-        """The statements of the module; none of a package without `__init__.py`."""
-        return () if self.path.is_dir() else _parse(self.path, read_source(self.path)).body
-
-    def absolute(self, statement: ast.ImportFrom) -> str:
-        """The module that a (possibly relative) import names."""
-        if not statement.level:
-            return statement.module or ""
-        package = self.name.split(".")
-        package = package[: len(package) - statement.level + (1 if self.is_package else 0)]
-        return ".".join([*package, *([statement.module] if statement.module else [])])
+    module: Module
 
 
 class Sources:
-    """The modules below some roots: {top-level package: folders that may hold it}."""
+    """The modules below some roots.
 
-    def __init__(self, roots: Mapping[str, Sequence[Path]]) -> None:
+    Args:
+        roots: {top-level package: folders that may hold it}.
+        are_ours: they are this project's or a recipe's, not a library's.
+    """
+
+    def __init__(self, roots: Mapping[str, Sequence[Path]], are_ours: bool = True) -> None:
+        self.are_ours = are_ours
         self._roots = roots
         self._modules: dict[str, Module | None] = {}
 
@@ -88,6 +67,14 @@ class Sources:
         if isinstance(found, Signature):
             return found
         return self._method(found, attributes[1]) if len(attributes) > 1 else self._callable(found, 0)
+
+    def definition(self, module: Module, name: str) -> Found | None:
+        """The statement that defines what `name` is in a module; None where it is not in the roots."""
+        try:
+            found = self._find(module, name, 0)
+        except (UnknownNameError, SyntaxError):
+            return None
+        return found if isinstance(found, Found) else None
 
     def longest_module(self, dotted: str) -> tuple[Module, list[str]]:
         """The module that `dotted` begins with, and the names that remain.
@@ -126,7 +113,7 @@ class Sources:
             folders = folders or (base if base.is_dir() else None)
         return Module(dotted, folders) if folders else None
 
-    def _find(self, module: Module, name: str, depth: int) -> "_Found | Signature":
+    def _find(self, module: Module, name: str, depth: int) -> "Found | Signature":
         names = module.names
         statement = names.get(name)
         if statement is None:
@@ -136,10 +123,12 @@ class Sources:
         if isinstance(statement, ast.ImportFrom):
             return self._follow(module, statement, name, depth)
         if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Name):
-            return self._find(module, statement.value.id, depth + 1)
-        return _Found(statement, module)
+            other = statement.value.id
+            if other in names or not hasattr(builtins, other):
+                return self._find(module, other, depth + 1)
+        return Found(statement, module)
 
-    def _find_elsewhere(self, module: Module, name: str, depth: int) -> "_Found | Signature":
+    def _find_elsewhere(self, module: Module, name: str, depth: int) -> "Found | Signature":
         stars = [each for key, each in module.names.items() if key.startswith("*") and isinstance(each, ast.ImportFrom)]
         if "__getattr__" in module.names:
             return OPEN
@@ -155,7 +144,7 @@ class Sources:
         known = [*module.names, *_submodules(module)]
         raise UnknownNameError(f"{module.name} has no {name}{_hint(name, known, kind)}")
 
-    def _follow(self, module: Module, statement: ast.ImportFrom, name: str, depth: int) -> "_Found | Signature":
+    def _follow(self, module: Module, statement: ast.ImportFrom, name: str, depth: int) -> "Found | Signature":
         original = next(alias.name for alias in statement.names if (alias.asname or alias.name) == name)
         origin = module.absolute(statement)
         if not self.owns(origin) or self.module(f"{origin}.{original}"):
@@ -165,20 +154,20 @@ class Sources:
             raise UnknownNameError(f"{module.name} takes {name} from {origin}, which does not exist")
         return self._find(source, original, depth + 1)
 
-    def _callable(self, found: _Found, depth: int) -> Signature:
+    def _callable(self, found: Found, depth: int) -> Signature:
         if isinstance(found.node, ast.ClassDef):
-            return self._constructor(found.node, found.module, depth) or Signature((), is_open=False)
+            return self._constructor(found.node, found.module, depth) or Signature(is_open=False)
         if isinstance(found.node, ast.FunctionDef):
-            return arguments_of(found.node, bound=False)
+            return arguments_of(found.node, False, found.module)
         return OPEN
 
-    def _method(self, found: _Found, name: str) -> Signature:
+    def _method(self, found: Found, name: str) -> Signature:
         if not isinstance(found.node, ast.ClassDef):
             return OPEN
         methods = {item.name: item for item in found.node.body if isinstance(item, ast.FunctionDef)}
         if name in methods:
             static = any(last_name(each) == "staticmethod" for each in methods[name].decorator_list)
-            return arguments_of(methods[name], bound=not static)
+            return arguments_of(methods[name], not static, found.module)
         if found.node.bases:
             return OPEN
         raise UnknownNameError(f"{found.module.name}.{found.node.name} has no method {name}{_hint(name, methods)}")
@@ -192,26 +181,39 @@ class Sources:
         functions = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
         for name in ("__init__", "__new__"):
             if name in functions:
-                return self._handed_on(functions[name], module, depth)
+                return self._handed_on(functions[name], node, module, depth)
         inherited = [self._base(base, module, depth) for base in node.bases]
         if is_dataclass(node):
-            return fields_of(node, [each for each in inherited if each is not None])
+            return fields_of(node, [each for each in inherited if each is not None], module)
+        if any(last_name(each) not in _LEAVE_CONSTRUCTOR for each in node.decorator_list):
+            return OPEN
         return next((each for each in inherited if each is not None), None)
 
-    def _handed_on(self, function: ast.FunctionDef, module: Module, depth: int) -> Signature:
-        """The keywords of a constructor; `**settings` that it hands to one class, as in `Settings(**settings)`, are
-        the keywords of that class.
+    def _handed_on(self, function: ast.FunctionDef, node: ast.ClassDef, module: Module, depth: int) -> Signature:
+        """The keywords of a constructor; `**settings` that it hands to one class, as in `Settings(**settings)` or in
+        `super().__init__(**settings)`, are the keywords of that class.
         """
-        own = arguments_of(function, bound=True)
+        own = arguments_of(function, True, module)
         receiver = receiver_of(function)
         if receiver is None:
             return own
-        try:
-            found = self._find(module, receiver, depth + 1)
-        except UnknownNameError:
+        taken = self._named(module, receiver.name, depth) if receiver.name else self._above(node, module, depth)
+        if taken.is_open:
             return own
-        taken = OPEN if isinstance(found, Signature) else self._callable(found, depth + 1)
-        return own if taken.is_open else Signature((*own.parameters, *taken.parameters), is_open=False)
+        return Signature({**own.parameters, **receiver.left_of(taken), **own.parameters}, False, own.positions)
+
+    def _named(self, module: Module, name: str, depth: int) -> Signature:
+        try:
+            found = self._find(module, name, depth + 1)
+        except UnknownNameError:
+            return OPEN
+        return OPEN if isinstance(found, Signature) else self._callable(found, depth + 1)
+
+    def _above(self, node: ast.ClassDef, module: Module, depth: int) -> Signature:
+        """The constructor of the one base class; of several, the next one depends on the class that is made."""
+        inherited = [self._base(base, module, depth) for base in node.bases]
+        known = [each for each in inherited if each is not None]
+        return known[0] if len(known) == 1 else OPEN
 
     def _base(self, base: ast.expr, module: Module, depth: int) -> Signature | None:
         base = base.value if isinstance(base, ast.Subscript) else base
@@ -226,37 +228,6 @@ class Sources:
         if isinstance(found, Signature):
             return found
         return self._constructor(found.node, found.module, depth + 1) if isinstance(found.node, ast.ClassDef) else OPEN
-
-
-def read_source(path: Path) -> bytes:
-    """A file of Python source, which is read once however often it is asked for, as long as it stays as it is."""
-    status = path.stat()
-    return _read(path, (status.st_ino, status.st_size, status.st_mtime_ns))
-
-
-@lru_cache(maxsize=1024)
-def _read(path: Path, _signature: tuple[int, int, int]) -> bytes:
-    return path.read_bytes()
-
-
-@lru_cache(maxsize=1024)
-def _parse(path: Path, source: bytes) -> ast.Module:
-    return ast.parse(source, filename=str(path))
-
-
-def _bindings(body: Sequence[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
-    for statement in body:
-        if isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            yield statement.name, statement
-        elif isinstance(statement, ast.Import | ast.ImportFrom):
-            for place, alias in enumerate(statement.names):
-                yield (f"*{statement.lineno}.{place}" if alias.name == "*" else alias.asname or alias.name), statement
-        elif isinstance(statement, ast.Assign | ast.AnnAssign):
-            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-            yield from ((target.id, statement) for target in targets if isinstance(target, ast.Name))
-        elif isinstance(statement, ast.If | ast.Try | ast.With):
-            for block in (getattr(statement, name, []) for name in ("orelse", "body", "finalbody")):
-                yield from _bindings(block)
 
 
 def _submodules(module: Module) -> list[str]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from espnet3.config.target_sources import Module, Sources, UnknownNameError
+from espnet3.config.modules import Module
+from espnet3.config.target_sources import Sources, UnknownNameError
 from espnet3.pipeline.spec import System
 from espnet3.pipeline.syntax import (
     NAME,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from espnet3.config.target_sources import Module
+from espnet3.config.modules import Module
 
 NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 """A dotted name."""

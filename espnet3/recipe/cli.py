@@ -96,6 +96,8 @@ def _main(args: Args, system_cls: type[Any]) -> None:
     if args.prune:
         _prune(run, args.prune)
         return
+    for note in run.notes:
+        _say(f"note: {note}")
     plan = plan_run(run.system, run.code, run.stages, run.stages if args.force else ())
     if args.dry_run:
         show_plan(plan)

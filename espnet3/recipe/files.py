@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from espnet3.config.data_sources import data_sources, dataset_module
-from espnet3.config.target_sources import read_source
+from espnet3.config.modules import read_source
 from espnet3.errors import ConfigError
 
 LARGEST_FILE = 64 * 1024

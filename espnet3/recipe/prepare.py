@@ -13,9 +13,11 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from espnet3.config.checks import check_slots
+from espnet3.config.conversion import convert_slots
 from espnet3.config.findings import Finding
 from espnet3.config.slot_names import SLOTS
 from espnet3.config.slots import as_plain, load_slots
+from espnet3.config.unused_keys import unused_keys
 from espnet3.errors import ConfigError, DataError, Espnet3Error
 from espnet3.pipeline.code import Code
 from espnet3.pipeline.plan import Plan
@@ -40,6 +42,8 @@ class Run:
     slots: Mapping[str, DictConfig]
     findings: tuple[Finding, ...]
     """All that is wrong with the configs; a run that has any may be looked at, and does not start."""
+    notes: tuple[Finding, ...] = ()
+    """What the user should know of the configs, and is no fault."""
 
     @cached_property
     def system(self) -> System:
@@ -112,8 +116,10 @@ def prepare(recipe: Recipe, asked: Sequence[str], given: Files) -> Run:
     except ConfigError as error:
         raise ConfigError("\n".join([*map(str, findings), str(error)])) from None
     refuse(findings)
+    slots = convert_slots(recipe.system_cls.config_models, slots, recipe.dir)
     faults = check_slots(recipe.system_cls, slots, stages, recipe.dir)
-    return Run(recipe, tuple(stages), slots, tuple(faults))
+    notes = unused_keys(recipe.system_cls, slots, stages, recipe.dir)
+    return Run(recipe, tuple(stages), slots, tuple(faults), tuple(notes))
 
 
 def prepare_from(config: RunConfig, recipe: Recipe, stages: Sequence[str]) -> Run:

@@ -151,7 +151,7 @@ REFUSED: dict[str, tuple[dict[Any, Any], str]] = {
     "a key is a number": ({**node(), 1: 2}, r"^model: 1 is not the name of an argument of made\.parts\.Part\."),
     "an argument is unknown": (
         node("Strict", sise=1),
-        r"^model \(made\.parts\.Strict, given sise=1\): .*unexpected keyword argument 'sise'",
+        r"^model\.sise: made\.parts\.Strict takes no sise; did you mean size\?$",
     ),
     "a value is refused": (
         node("Strict", size=-1, features=node()),

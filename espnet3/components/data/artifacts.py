@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from espnet3.config.arguments import taken_arguments
 from espnet3.config.instantiate import build
 from espnet3.errors import ConfigError, DataError
 from espnet3.runtime.files import write_bytes
@@ -89,7 +90,8 @@ def artifact_writer(key: str, settings: Mapping[str, Any]) -> ArtifactWriter:
         return writer
     arguments = {name: value for name, value in settings.items() if name != "type"}
     try:
-        writer = _TYPES[settings["type"]](**arguments)
+        make = _TYPES[settings["type"]]
+        writer = make(**taken_arguments(make, make.__name__, arguments, f"inference_config.output_artifacts.{key}"))
     except KeyError:
         raise ConfigError(
             f"inference_config.output_artifacts.{key} needs a type of {', '.join(_TYPES)}, or a _target_; "

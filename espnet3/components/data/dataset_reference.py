@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from espnet3.components.data.dataset import CombinedDataset, SpeechDataset, TransformedDataset
+from espnet3.config.arguments import taken_arguments
 from espnet3.config.data_sources import dataset_module
 from espnet3.config.instantiate import build
 from espnet3.config.sections import DatasetReference
@@ -142,6 +143,7 @@ def check_test_names(references: Sequence[DatasetReference], key: str) -> None:
 
 
 def _called(make: Any, arguments: dict[str, Any], key: str) -> Any:
+    arguments = taken_arguments(make, f"{make.__module__}.{make.__name__}", arguments, key)
     try:
         inspect.signature(make).bind(**arguments)
     except TypeError as error:

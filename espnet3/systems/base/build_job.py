@@ -19,6 +19,7 @@ from pydantic.errors import PydanticSchemaGenerationError
 
 from espnet3.components.data.dataset_builder import DatasetBuilder
 from espnet3.components.data.dataset_reference import exported, import_dataset_module
+from espnet3.config.arguments import taken_arguments
 from espnet3.config.findings import nearest
 from espnet3.config.sections import DataConfig, DatasetReference
 from espnet3.config.slots import texts_in
@@ -163,6 +164,7 @@ def _meant(key: str, accepted: Iterable[str]) -> str:
 def _arguments(make: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """The builder's arguments, converted to the types that it declares."""
     parameters = _parameters(make)
+    given = taken_arguments(make, make.__name__, {name: given[name] for name in parameters if name in given}, KEY)
     hints = typing.get_type_hints(make.__init__)
     arguments: dict[str, Any] = {}
     problems = []

@@ -113,7 +113,7 @@ FAULTS: dict[str, tuple[dict[str, Any], type[Espnet3Error], str]] = {
     "other argument": (
         {"data_src_args": {"manifest": "m", "split": "train"}},
         ConfigError,
-        "unexpected keyword argument 'split'. ManifestDataset accepts: manifest",
+        "data_src_args.split: espnet3.components.data.dataset.ManifestDataset takes no split; it takes manifest.",
     ),
     "missing manifest": (
         {"data_src_args": {"manifest": "/nowhere/m.jsonl"}},

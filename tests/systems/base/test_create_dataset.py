@@ -162,8 +162,8 @@ CONFIG_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "near miss": ({"sources": 3}, r"sources is unknown \(did you mean source\?\)"),
     "own key": ({"data_dir": "x"}, r"create_dataset\.data_dir is unknown"),
-    "wrong type": ({"seed": "many"}, r"create_dataset\.seed: Input should be a valid integer.*\(given: 'many'\)"),
-    "wrong list": ({"texts": 3}, r"create_dataset\.texts: Input should be a valid tuple"),
+    "wrong type": ({"seed": "many"}, r"create_dataset\.seed: needs a whole number, and 'many' is text\."),
+    "wrong list": ({"texts": 3}, r"create_dataset\.texts: needs a list, and 3 is a number"),
 }
 
 

@@ -293,7 +293,10 @@ METRIC_FAULTS: dict[str, tuple[Config, str]] = {
         {"metric": {"_target_": "{toy}.NoMetric"}},
         r"metrics\.1\.metric\._target_: .* is not a metric; derive",
     ),
-    "unknown argument": ({"metric": {**CER["metric"], "normalizer": "basic"}}, r"metrics\.1\.metric .*normalizer"),
+    "unknown argument": (
+        {"metric": {**CER["metric"], "normalizer": "basic"}},
+        r"metrics\.1\.metric\.normalizer: .* did you mean normaliser",
+    ),
     "unknown normaliser": ({"metric": {**CER["metric"], "normaliser": "x"}}, "no text normaliser 'x'"),
     "the same name": (WER, r"metrics\.1 \(WER\): another metric gives wer too"),
     "an input missing": (
