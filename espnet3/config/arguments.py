@@ -95,7 +95,7 @@ def _read_signature(target: Callable[..., Any]) -> tuple[Signature, Sources]:
         return OPEN, sources
     try:
         return sources.signature(f"{target.__module__}.{qualified}"), sources
-    except (UnknownNameError, SyntaxError, OSError):
+    except (UnknownNameError, SyntaxError, ValueError, OSError):
         return OPEN, sources
 
 

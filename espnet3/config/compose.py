@@ -78,7 +78,11 @@ def read_yaml(path: Path) -> DictConfig:
         raise ConfigError(f"The config file {path} cannot be read: {error.strerror}.{_neighbours(path)}") from error
     except yaml.MarkedYAMLError as error:
         raise ConfigError(_explain(error, path)) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OmegaConfBaseException as error:
+        raise ConfigError(
+            f"{path}: {_first_line(error)}. An interpolation is written ${{key}} or ${{oc.env:NAME,default}}."
+        ) from None
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(
             f"{path} is not UTF-8 text in YAML ({' '.join(str(error).split())}). Save it as UTF-8, without control "
             "characters."
@@ -86,10 +90,6 @@ def read_yaml(path: Path) -> DictConfig:
     except RecursionError:
         raise ConfigError(
             f"{path}: an alias (*name) stands inside its own anchor (&name); write the value out."
-        ) from None
-    except OmegaConfBaseException as error:
-        raise ConfigError(
-            f"{path}: {_first_line(error)}. An interpolation is written ${{key}} or ${{oc.env:NAME,default}}."
         ) from None
     if not isinstance(content, DictConfig):
         raise ConfigError(f"{path} holds no mapping; a config maps keys to values, such as `exp_tag: first`.")

@@ -17,6 +17,7 @@ from typing import Any
 
 from espnet3.config.arguments import taken_arguments
 from espnet3.config.findings import nearest
+from espnet3.config.kinds import TRUTH, fit
 from espnet3.errors import ConfigError
 
 Node = dict[str, Any]
@@ -104,10 +105,10 @@ def _value(value: Any, key: str, *, recursive: bool) -> Any:
 
 
 def _flag(node: Mapping[str, Any], name: str, key: str, *, default: bool) -> bool:
-    value = node.get(name, default)
-    if not isinstance(value, bool):
-        raise ConfigError(f"{key}.{name}: {value!r} is neither true nor false.")
-    return value
+    fitted = fit(TRUTH, node.get(name, default))
+    if fitted.misfits:
+        raise ConfigError(f"{key}.{name}: {fitted.misfits[0].message}")
+    return bool(fitted.value)
 
 
 def _call(prepared: "partial[Any]", node: Node, key: str, objects: Mapping[str, Any]) -> Any:

@@ -47,8 +47,9 @@ class Kind(Protocol):
 
 
 def fit(kind: Kind, value: Any) -> Fitted:
-    """A value of a config; one that is still to be filled in or to be built from a `_target_` fits everywhere."""
-    if value == _MISSING or (isinstance(value, Mapping) and "_target_" in value):
+    """A value of a config; one that is to be filled in yet, or is an object or becomes one, fits everywhere."""
+    is_plain = value is None or isinstance(value, bool | int | float | str | list | tuple | Mapping)
+    if not is_plain or value == _MISSING or (isinstance(value, Mapping) and "_target_" in value):
         return Fitted(value)
     return kind.fit(value)
 

@@ -19,6 +19,8 @@ from espnet3.config.modules import Module
 from espnet3.config.signatures import OPEN, Signature, arguments_of, fields_of, is_dataclass, last_name, receiver_of
 
 _DEEPEST = 12
+_LARGEST = 150_000
+"""Bytes of a library's module that is worth the time to parse, about 0.1 s."""
 _LEAVE_CONSTRUCTOR = {"final", "runtime_checkable", "total_ordering", "deprecated"}
 """Decorators that give a class no constructor, as `attrs.define` would."""
 _PLAIN_BASES = {"object", "ABC", "Protocol", "Generic", "Sequence", "Mapping", "Callable", "Iterable", "Iterator"}
@@ -109,7 +111,7 @@ class Sources:
             base = root.joinpath(*parts)
             for path in (base / "__init__.py", base.with_name(f"{base.name}.py")):
                 if path.is_file():
-                    return Module(dotted, path)
+                    return Module(dotted, path) if self.are_ours or path.stat().st_size < _LARGEST else None
             folders = folders or (base if base.is_dir() else None)
         return Module(dotted, folders) if folders else None
 

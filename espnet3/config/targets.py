@@ -17,13 +17,14 @@ from typing import Any
 
 from espnet3.config.data_sources import dataset_module
 from espnet3.config.findings import Fault, Key, nearest
-from espnet3.config.kinds import Fitted, Leading, fit
+from espnet3.config.kinds import TRUTH, Fitted, Leading, fit
 from espnet3.config.parameter_kinds import kind_of_parameter
 from espnet3.config.signatures import OPEN, Signature
 from espnet3.config.target_sources import Sources, UnknownNameError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-RESERVED = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")
+FLAGS = ("_partial_", "_recursive_")
+RESERVED = ("_target_", "_args_", *FLAGS, "_convert_")
 """Keys of a `_target_` node that are no arguments."""
 _SPLITS = ("train", "valid", "test")
 
@@ -91,9 +92,8 @@ class TargetChecks:
     def _fitted(self, given: Mapping[str, Any], target: str, signature: Signature) -> dict[str, Fitted]:
         """Arguments of whose type something is known."""
         sources = self._sources_of(target)
-        kinds = {name: kind_of_parameter(signature.parameters[name], sources) for name in signature.parameters}
-        if isinstance(given.get("_args_"), list):
-            kinds["_args_"] = Leading(tuple(kinds[name] for name in signature.positions))
+        kinds = {name: kind_of_parameter(parameter, sources) for name, parameter in signature.parameters.items()}
+        kinds |= {"_args_": Leading(tuple(kinds[name] for name in signature.positions)), **dict.fromkeys(FLAGS, TRUTH)}
         return {name: fit(kinds[name], value) for name, value in given.items() if name in kinds}
 
     def _sources_of(self, target: str) -> Sources:
@@ -157,8 +157,8 @@ class TargetChecks:
             return f"{target} does not resolve: there is no package {package}{_meant(package)}, and no extra brings it"
         try:
             return self._sources_of(target).signature(target)
-        except (UnknownNameError, SyntaxError, OSError):
-            # A library may make its names while it is imported.
+        except (UnknownNameError, SyntaxError, ValueError, OSError):
+            # A library may make its names while it is imported, or be written for another Python.
             return OPEN
 
     def _arguments(self, given: Any, key: Key, target: str, signature: Signature) -> Iterator[Fault]:

@@ -146,8 +146,11 @@ REFUSED: dict[str, tuple[dict[Any, Any], str]] = {
     "below": (node(inner=[{"x": node("Prat")}]), r"^model\.inner\.0\.x: made\.parts\.Prat does not"),
     "below in a position": (node(_args_=[node("Prat")]), r"^model\._args_\.0: made\.parts\.Prat "),
     "positions are no list": (node(_args_="ab"), r"^model\._args_: 'ab' is not a list of positional arguments"),
-    "a flag is text": (node(_recursive_="yes"), r"^model\._recursive_: 'yes' is neither true nor false"),
-    "a flag below is text": (node(a=node(_partial_=1)), r"^model\.a\._partial_: 1 is neither true nor false"),
+    "a flag is text": (node(_recursive_="maybe"), r"^model\._recursive_: needs true or false, and 'maybe' is text"),
+    "a flag below is text": (
+        node(a=node(_partial_=2)),
+        r"^model\.a\._partial_: needs true or false, and 2 is a number",
+    ),
     "a key is a number": ({**node(), 1: 2}, r"^model: 1 is not the name of an argument of made\.parts\.Part\."),
     "an argument is unknown": (
         node("Strict", sise=1),
