@@ -5,7 +5,7 @@
 output directories, `preflight`. Nothing here imports a target.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from omegaconf import DictConfig
 
 from espnet3.config.findings import Fault, Finding, Key
 from espnet3.config.sections import section_faults
-from espnet3.config.slots import HANDED_DOWN, HANDED_ON, Slots, as_plain
+from espnet3.config.slots import HANDED_DOWN, Slots, as_plain
 from espnet3.config.targets import TargetChecks
+from espnet3.config.unused_keys import own_keys
 from espnet3.runtime.redaction import environment_secrets, gives_away
 from espnet3.runtime.secret_names import is_certainly_secret, is_secret
 from espnet3.runtime.secret_values import looks_random
@@ -49,14 +50,21 @@ def check_slots(
     for slot, config in plain.items():
         faults = list(find_secrets(config))
         if slot in needed:
-            model = system_cls.config_models.get(slot)
-            faults += list(section_faults(model, config, slot, HANDED_ON)) if model else []
-            faults += list(_find_gaps(config))
-            faults += [*targets.check(config), *targets.check_datasets(config), *_check_recipe_dir(config)]
+            model, others = system_cls.config_models.get(slot), own_keys(system_cls, slots, slot, Path(recipe_dir))
+            in_sections = list(section_faults(model, config, slot, others)) if model else []
+            in_targets = [*targets.check(config), *targets.check_datasets(config)]
+            faults += [*in_sections, *_find_gaps(config), *_not_below(in_targets, in_sections)]
+            faults += _check_recipe_dir(config)
         inherited = _inherited(slot, plain, needed)
         own = [fault for fault in faults if not fault.key or fault.key[0] not in inherited]
         findings += [_finding(fault, slot, slots) for fault in own]
     return list(dict.fromkeys(findings))
+
+
+def _not_below(faults: Iterable[Fault], others: Iterable[Fault]) -> Iterator[Fault]:
+    """Faults in what is wrong as a whole need not be told."""
+    wrong = {fault.key for fault in others if fault.key}
+    yield from (fault for fault in faults if not any(fault.key[: len(key)] == key for key in wrong))
 
 
 def _finding(fault: Fault, slot: str, slots: Mapping[str, DictConfig | None]) -> Finding:

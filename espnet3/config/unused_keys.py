@@ -1,7 +1,8 @@
-"""Keys at the top of a slot that nobody reads: told once, because a recipe may have keys of its own there.
+"""Keys at the top of a slot that no model knows: who reads them, and which nobody does.
 
-`prepare` asks. A key counts as read where a model of the System or a declaration of its stages names it, where an
-interpolation of some file does, or where its name is a word in the recipe's own code.
+A recipe may have keys of its own there. One is read where an interpolation of some file, a declaration of the System's
+stages or the recipe's own code names it. `checks` asks for those that are certainly read, so that they are no
+misspelling; `prepare` for those of which nobody speaks, which are told once.
 """
 
 import re
@@ -11,15 +12,36 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from espnet3.config.findings import Finding
 from espnet3.config.known_keys import unknown_keys
 from espnet3.config.modules import read_source
 from espnet3.config.slots import HANDED_ON, Slots, as_plain, texts_in
+from espnet3.config.upstream_keys import UPSTREAM
 
 _WORD = re.compile(r"[^\W\d]\w*")
+_ACCESS = re.compile(r"""(?<=[.'"])[^\W\d]\w*""")
+"""A name as code that reads a key has it: `config.name`, `config["name"]`."""
 _LIBRARY = "espnet3."
+
+
+def own_keys(system_cls: Any, slots: Mapping[str, DictConfig | None], slot: str, recipe_dir: Path) -> set[str]:
+    """Names of keys at the top of a slot that are not wrong although no model knows them.
+
+    Args:
+        system_cls: the System class, with `stage_specs` and `config_models`.
+        slots: the resolved configs; only those of `load_slots` know which interpolations there were.
+        slot: the slot.
+        recipe_dir: where the recipe's code is.
+    """
+    config = slots.get(slot)
+    known = {*HANDED_ON, *getattr(system_cls.config_models.get(slot), "model_fields", {})}
+    if config is None or not set(map(str, config)) - known:
+        return HANDED_ON
+    if not isinstance(slots, Slots):
+        return {*HANDED_ON, *UPSTREAM.get(slot, {})}
+    return {*HANDED_ON, *_interpolated(slots), *_words(_ACCESS, _code(system_cls, recipe_dir))}
 
 
 def unused_keys(system_cls: Any, slots: Slots, stages: Sequence[str], recipe_dir: Path) -> list[Finding]:
@@ -32,11 +54,11 @@ def unused_keys(system_cls: Any, slots: Slots, stages: Sequence[str], recipe_dir
         recipe_dir: where the recipe's code is.
     """
     specs = [system_cls.stage_specs[stage] for stage in stages if stage in system_cls.stage_specs]
-    needed = {slot for spec in specs for slot in spec.slots}
-    left = [(slot, key) for slot in slots if slot in needed for key in _not_known(system_cls, slots, slot)]
+    needed = [slot for slot in slots if slot in {slot for spec in specs for slot in spec.slots}]
+    left = [(slot, key) for slot in needed for key in _not_known(system_cls, slots, slot, recipe_dir)]
     if not left:
         return []
-    read = {*_interpolated(slots), *_declared(system_cls), *_words(_code(system_cls, recipe_dir))}
+    read = {*_interpolated(slots), *_declared(system_cls), *_words(_WORD, _code(system_cls, recipe_dir))}
     return [
         Finding(
             slots.locate(slot, (key,)),
@@ -48,11 +70,12 @@ def unused_keys(system_cls: Any, slots: Slots, stages: Sequence[str], recipe_dir
     ]
 
 
-def _not_known(system_cls: Any, slots: Slots, slot: str) -> list[str]:
+def _not_known(system_cls: Any, slots: Slots, slot: str, recipe_dir: Path) -> list[str]:
     model, plain = system_cls.config_models.get(slot), as_plain(slots[slot])
     if model is None:
         return []
-    told = {each.fault.key[0] for each in unknown_keys(model, plain, slot, HANDED_ON)}
+    own = own_keys(system_cls, slots, slot, recipe_dir)
+    told = {each.fault.key[0] for each in unknown_keys(model, plain, slot, own)}
     return [key for key in plain if key not in {*model.model_fields, *HANDED_ON, *told}]
 
 
@@ -86,9 +109,9 @@ def _code(system_cls: type[Any], recipe_dir: Path) -> Iterator[Path]:
             yield Path(file)
 
 
-def _words(files: Iterable[Path]) -> set[str]:
+def _words(pattern: re.Pattern[str], files: Iterable[Path]) -> set[str]:
     found: set[str] = set()
     for file in dict.fromkeys(files):
         if file.is_file():
-            found.update(_WORD.findall(read_source(file).decode("utf-8", "replace")))
+            found.update(pattern.findall(read_source(file).decode("utf-8", "replace")))
     return found

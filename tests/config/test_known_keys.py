@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from espnet3.config.checks import check_slots
 from espnet3.config.known_keys import unknown_keys
 from espnet3.config.sections import read_config
 from espnet3.config.slots import load_slots
@@ -162,6 +163,7 @@ def unused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Unused:
         pytest.param("inference_dir: x", "", "", [], id="what another slot inherits"),
         pytest.param("optimzer: {}", "", "", [], id="a misspelling is a fault"),
         pytest.param("task: x", "", "", [], id="upstream's is a fault"),
+        pytest.param("task: null", "", "", ["training_config.task: "], id="upstream's without a value"),
         pytest.param("seed: 1", "whatever: 1", "", [], id="a slot that no stage needs"),
     ],
 )
@@ -173,6 +175,33 @@ def test_an_own_key_that_nobody_reads_is_told(
     for line, part in zip(found, told, strict=True):
         assert part in line
         assert "is not used" in line
+
+
+@pytest.mark.parametrize(
+    ("training", "code", "told"),
+    [
+        ("dataset_dir: /x", "", True),
+        ("dataset_dir: /x\ncreate_dataset: {folder: '${dataset_dir}'}", "", False),
+        ("dataset_dir: /x", "def make(config): return config.dataset_dir", False),
+        ("dataset_dir: /x", "def make(config): return config['dataset_dir']", False),
+        ("dataset_dir: /x", '"""Not where a dataset_dir is only spoken of."""', True),
+        ("optimzer: {lr: 1}\nmodel: {lr: '${optimzer.lr}'}", "", False),
+        ("dataset: {preprocessor: {a: 1}}", "def f(config): return config.preprocessor", True),
+    ],
+)
+def test_a_key_that_somebody_reads_is_not_wrong(unused: Unused, training: str, code: str, told: bool) -> None:
+    unused(training, "", code)
+    slots = load_slots({TRAINING: Path("training.yaml")})
+    names = {line.message.split(":")[0] for line in check_slots(ASRSystem, slots, ["train"], Path.cwd())}
+    key = "dataset.preprocessor" if "preprocessor" in training else training.partition(":")[0]
+    assert (f"{TRAINING}.{key}" in names) == told
+
+
+def test_a_run_config_says_no_more_of_keys_that_were_read(tmp_path: Path) -> None:
+    slots = {TRAINING: OmegaConf.create({"dataset_dir": "/x", "optimzer": {}})}
+    names = {line.message.split(":")[0] for line in check_slots(ASRSystem, slots, ["train"], tmp_path)}
+    assert f"{TRAINING}.dataset_dir" not in names
+    assert f"{TRAINING}.optimzer" in names
 
 
 def test_it_is_told_for_every_slot_that_is_needed(unused: Unused) -> None:
