@@ -291,3 +291,13 @@ def test_an_image_that_there_is_not(rendered: Rendered) -> None:
 def test_a_stage_gets_no_more_than_a_node_has(rendered: Rendered) -> None:
     asked = template(rendered(settings="train: {cpu: 64, memory: 512Gi}"), "train")["container"]["resources"]["limits"]
     assert asked == {"cpu": "1", "memory": "4Gi"}
+
+
+def test_a_key_that_nobody_reads_is_told_beside_the_workflow(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    training = recipe / "conf" / "training.yaml"
+    training.write_text(f"{training.read_text()}\nmy_own: 3\n")
+    read_run_config(recipe, [], {})
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("note: conf/training.yaml:")
+    assert err.count("training_config.my_own: is not used") == 1

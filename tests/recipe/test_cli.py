@@ -113,6 +113,22 @@ def test_prints_the_run_config(recipe: Recipe, tmp_path: Path) -> None:
     assert yaml.safe_load(printed)["system"] == "src.system.ToySystem"
 
 
+def test_the_run_config_has_the_values_that_are_meant(recipe: Recipe, tmp_path: Path) -> None:
+    recipe.edit("conf/training.yaml", "exp_tag: toy", "exp_tag: toy\nseed: 012\nnum_threads: '3.0'")
+    (tmp_path / "run.yaml").write_text(recipe.run("--print_config").stdout)
+    training = RunConfig.load(tmp_path / "run.yaml").slots["training_config"]
+    assert (training["seed"], training["num_threads"]) == (12, 3)
+
+
+@pytest.mark.parametrize("flags", [["--dry_run"], []], ids=["dry run", "run"])
+def test_a_key_that_nobody_reads_is_told_once(recipe: Recipe, flags: list[str]) -> None:
+    recipe.edit("conf/training.yaml", "exp_tag: toy", "exp_tag: toy\nmy_own: 3\nname: x")
+    done = recipe.run(*flags)
+    assert done.returncode == 0, done.stderr
+    notes = [line for line in done.stdout.splitlines() if "is not used" in line]
+    assert [line.partition(": is")[0] for line in notes] == ["note: conf/training.yaml:2: training_config.my_own"]
+
+
 def test_another_config_file_is_taken_from_where_the_caller_is(finished: Recipe, tmp_path: Path) -> None:
     other = CONFIGS["training"].replace("exp_tag: toy", "exp_tag: other")
     (tmp_path / "other.yaml").write_text(other)
