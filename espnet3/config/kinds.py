@@ -288,7 +288,9 @@ def _same(one: Any, other: Any) -> bool:
 
 def _no_list(value: Any) -> Fitted:
     advice = f"Write [{value}]." if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
-    return _misfit("a list", value, advice)
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
+        advice = "Write it without quotes, or ${oc.decode:${oc.env:NAME}} where it is in the environment."
+    return _misfit("a list", value, advice if value != "" else "")
 
 
 def _misfit(wanted: str, value: Any, advice: str = "") -> Fitted:

@@ -116,6 +116,8 @@ ROWS = [
     Row("list", [1, "a"]),
     Row("list[Literal['a', 'b']] | None", ["a"]),
     refused("Sequence[str]", "en", "needs a list, and 'en' is text. Write [en]."),
+    refused("list[int]", "[1, 2]", "needs a list, and '[1, 2]' is text. Write it without quotes, or ${oc.decode:"),
+    refused("list[int]", "", "needs a list, and this text is empty."),
     refused("Iterable[str]", "en", "needs a list, and 'en' is text."),
     refused("list[int]", 3, "needs a list, and 3 is a number. Write [3]."),
     refused("list[int]", [1, "x"], "value.1: needs a whole number, and 'x' is text."),
@@ -242,3 +244,26 @@ def test_arguments_are_judged_when_they_are_built() -> None:
             assert row.says in built(place, row.value), row
         else:
             assert built(place, row.value) == repr(expected), row
+
+
+NODES = [
+    ({"_args_": ["40", "0.5"]}, {"_args_": [40, 0.5]}, ""),
+    ({"_args_": ["x"]}, None, "own._args_.0: needs a whole number, and 'x' is text."),
+    ({"_args_": 40}, None, "own._args_: needs a list, and 40 is a number."),
+    ({"size": "3", "_partial_": "yes"}, {"size": 3, "_partial_": True}, ""),
+    ({"size": "3", "_partial_": "maybe"}, None, "own._partial_: needs true or false, and 'maybe' is text."),
+    ({"size": "3", "_recursive_": "off"}, {"size": 3, "_recursive_": False}, ""),
+    ({"size": "3", "_convert_": "all"}, {"size": 3, "_convert_": "all"}, ""),
+    ({"size": "3", "rates": 1}, None, "own.rates: src.Part takes no rates; did you mean rate?"),
+]
+
+
+@pytest.mark.parametrize(("given", "converted", "says"), NODES, ids=[str(given) for given, _, _ in NODES])
+def test_positions_and_flags_of_a_node_are_judged(
+    given: dict[str, Any], converted: dict[str, Any] | None, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "src.py").write_text("class Part:\n    def __init__(self, size: int, rate: float = 1.0): ...\n")
+    checks = TargetChecks(tmp_path)
+    node = {"_target_": "src.Part", **given}
+    assert [fault.sentence("own") for fault in checks.check(node)] == [says] * bool(says)
+    assert converted is None or repr(checks.converted(node)) == repr({"_target_": "src.Part", **converted})
