@@ -52,7 +52,7 @@ def check_slots(
         if slot in needed:
             model, others = system_cls.config_models.get(slot), own_keys(system_cls, slots, slot, Path(recipe_dir))
             in_sections = list(section_faults(model, config, slot, others)) if model else []
-            in_targets = [*targets.check(config), *targets.check_datasets(config)]
+            in_targets = [*targets.check(config), *targets.check_artifacts(config), *targets.check_datasets(config)]
             faults += [*in_sections, *_find_gaps(config), *_not_below(in_targets, in_sections)]
             faults += _check_recipe_dir(config)
         inherited = _inherited(slot, plain, needed)

@@ -32,7 +32,8 @@ def convert_slots(models: Mapping[str, type[BaseModel]], slots: Slots, recipe_di
 
 def _convert(model: type[BaseModel] | None, config: DictConfig, targets: TargetChecks) -> DictConfig:
     plain = as_plain(config)
-    converted = targets.with_converted_datasets(targets.converted(converted_section(model, plain) if model else plain))
+    converted = targets.converted(converted_section(model, plain) if model else plain)
+    converted = targets.with_converted_artifacts(targets.with_converted_datasets(converted))
     return config if repr(converted) == repr(plain) else frozen_copy(converted)
 
 

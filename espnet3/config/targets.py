@@ -15,6 +15,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
+from espnet3.config.artifact_types import as_targets
 from espnet3.config.data_sources import dataset_module
 from espnet3.config.findings import Fault, Key, nearest
 from espnet3.config.kinds import TRUTH, Fitted, Leading, fit
@@ -103,6 +104,22 @@ class TargetChecks:
         if package not in self._libraries:
             self._libraries[package] = Sources({package: _installed_at(package)}, are_ours=False)
         return self._libraries[package]
+
+    def check_artifacts(self, config: Mapping[str, Any]) -> Iterator[Fault]:
+        """Faults of the writers that `output_artifacts` names by their type."""
+        for name, node in as_targets(config.get("output_artifacts")):
+            yield from self._check_node(node, ("output_artifacts", name))
+
+    def with_converted_artifacts(self, config: dict[str, Any]) -> dict[str, Any]:
+        """The same values for those writers, of the types that they take."""
+        nodes = {
+            name: self._convert(node, node["_target_"]) for name, node in as_targets(config.get("output_artifacts"))
+        }
+        if not nodes:
+            return config
+        given = config["output_artifacts"]
+        typed = {name: {each: nodes[name].get(each, given[name][each]) for each in given[name]} for name in nodes}
+        return {**config, "output_artifacts": {**given, **typed}}
 
     def check_datasets(self, config: Mapping[str, Any]) -> Iterator[Fault]:
         """Faults of the dataset references in `dataset`, and of the builder's arguments in `create_dataset`."""

@@ -345,6 +345,29 @@ def test_dataset_references_are_checked(
     assert finding in found
 
 
+@pytest.mark.parametrize(
+    ("node", "finding"),
+    [
+        ("{type: wav, sample_rate: '8000'}", None),
+        (
+            "{type: wav, sample_rate: fast}",
+            "output_artifacts.hyp.sample_rate: needs a whole number, and 'fast' is text.",
+        ),
+        (
+            "{type: wav, rate: 8000}",
+            "output_artifacts.hyp.rate: espnet3.components.data.artifacts.WavWriter takes no rate",
+        ),
+        ("{type: [wav]}", None),
+        ("{_target_: src.parts.Features, rate: 1}", None),
+        ("{_target_: src.parts.Features, rates: 1}", "output_artifacts.hyp.rates: src.parts.Features takes no rates"),
+    ],
+)
+def test_writers_of_artifacts_are_checked(check: Check, node: str, finding: str | None) -> None:
+    found = check(inference=f"output_artifacts: {{hyp: {node}}}")
+    assert len(found) == (finding is not None)
+    assert not finding or finding in found[0]
+
+
 def test_a_recipe_without_a_dataset_module_is_told_once(check: Check, tmp_path: Path) -> None:
     for file in (tmp_path / "dataset").iterdir():
         file.unlink()

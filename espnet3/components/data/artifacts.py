@@ -9,14 +9,14 @@ all is done here.
 import io
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from espnet3.config.arguments import taken_arguments
+from espnet3.config.artifact_types import WRITERS, as_targets
 from espnet3.config.instantiate import build
 from espnet3.errors import ConfigError, DataError
 from espnet3.runtime.files import write_bytes
@@ -75,30 +75,19 @@ class JsonWriter:
         return (json.dumps(value, ensure_ascii=False, sort_keys=True, indent=self.indent) + "\n").encode()
 
 
-_TYPES: dict[str, Callable[..., Any]] = {"npy": NpyWriter, "wav": WavWriter, "json": JsonWriter}
-
-
 def artifact_writer(key: str, settings: Mapping[str, Any]) -> ArtifactWriter:
     """The writer of one key of `output_artifacts`.
 
     Raises:
         ConfigError: neither a known `type` nor a `_target_`, or arguments that the writer does not take.
     """
-    writer: ArtifactWriter
-    if "_target_" in settings:
-        writer = build(dict(settings), f"inference_config.output_artifacts.{key}")
-        return writer
-    arguments = {name: value for name, value in settings.items() if name != "type"}
-    try:
-        make = _TYPES[settings["type"]]
-        writer = make(**taken_arguments(make, make.__name__, arguments, f"inference_config.output_artifacts.{key}"))
-    except KeyError:
+    targets = dict(as_targets({key: settings}))
+    if "_target_" not in settings and key not in targets:
         raise ConfigError(
-            f"inference_config.output_artifacts.{key} needs a type of {', '.join(_TYPES)}, or a _target_; "
+            f"inference_config.output_artifacts.{key} needs a type of {', '.join(WRITERS)}, or a _target_; "
             f"given: {dict(settings)}."
-        ) from None
-    except TypeError as error:
-        raise ConfigError(f"inference_config.output_artifacts.{key}: {error}.") from None
+        )
+    writer: ArtifactWriter = build(targets.get(key, dict(settings)), f"inference_config.output_artifacts.{key}")
     return writer
 
 
