@@ -153,7 +153,7 @@ SETTINGS: list[dict[str, Any]] = [
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: ", ".join(settings) or "as they are")
 @pytest.mark.parametrize("seed", range(4))
 def test_steps_and_batches_find_what_all_tokens_of_one_utterance_find(seed: int, settings: dict[str, Any]) -> None:
     joint, decoder = JointModel(seed), JointBeamDecoder(**settings)
