@@ -42,9 +42,9 @@ def _training(system: System) -> Any:
 
 
 def _speeds(system: System) -> Any:
-    """Utterances and real-time factor of each test set."""
+    """Utterances, real-time factor and backend of each test set."""
     files = sorted(_directory(system.inference_config, "inference_dir").glob("*/timing.json"))
-    kept = ("utterances", "real_time_factor")
+    kept = ("utterances", "real_time_factor", "backend")
     return {file.parent.name: {key: _json(file)[key] for key in kept} for file in files} or None
 
 

@@ -54,6 +54,7 @@ def test_containers_leave_what_run_py_leaves(tmp_path: Path) -> None:
     assert results["collect_stats"]["valid"]["utterances"] == results["collect_stats"]["train"]["utterances"] > 0
     assert results["train"]["averaged_epochs"] == [2, 3]
     assert 0 < results["infer"]["unseen"]["real_time_factor"] < 1
+    assert results["infer"]["unseen"]["backend"] == "torch float32"
 
     # What is done in one way is done in the other.
     other = Digits.new(tmp_path / "other")
