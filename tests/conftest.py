@@ -1,6 +1,7 @@
 """What all tests share: how they are spread over processes, and one undisturbed run of the digits stages."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ import pytest
 # Read when torch is loaded, which stages do in processes of their own with the same setting. Threads that spin while
 # they wait for others make tests ten times slower where anything else runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# A shell lets what it starts in the background ignore Ctrl-C, and so would everything that tests start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from tests.chaos.volume import Undisturbed
 
