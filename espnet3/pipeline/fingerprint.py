@@ -131,7 +131,12 @@ def stage_inputs(config: DictConfig | Mapping[str, Any], without: Sequence[str] 
 
 def config_inputs(config: DictConfig | Mapping[str, Any], without: Sequence[str] = ()) -> FingerprintInputs:
     """A config and what is in the files that it names; `without` as in `stage_inputs`."""
-    return _with_contents(leaves(without_keys(plain_of(config), (*COSMETIC, *without))), StageSpec(), {}, None)
+    plain = plain_of(config)
+    texts = names_of_files(leaves(plain))
+    places = ProductPlaces(log_dirs=[Path(text) for key, text in texts if key.endswith("_dir")])
+    settings = leaves(without_keys(plain, (*COSMETIC, *without)))
+    contents = contents_named(settings, places, relative_to=_experiments(settings))
+    return FingerprintInputs(without_files(settings, contents), contents)
 
 
 def inputs_of(system: System, stage: str, code: Code, earlier: FingerprintInputs | None = None) -> FingerprintInputs:
@@ -164,9 +169,8 @@ def _with_contents(
     settings: Settings, spec: StageSpec, slots: Slots, earlier: FingerprintInputs | None
 ) -> FingerprintInputs:
     """Put contents in the place of the settings that name files, and add those of the stage's inputs."""
-    experiments = [Path(value) for key, value in settings.items() if key.endswith("exp_dir") and isinstance(value, str)]
     places = product_places(spec, slots)
-    contents = contents_named(settings, places, relative_to=experiments)
+    contents = contents_named(settings, places, relative_to=_experiments(settings))
     named = {each.path for each in contents.values()}
     for template in spec.inputs:
         for role, path in found_by(template, slots):
@@ -175,6 +179,10 @@ def _with_contents(
                 contents[role] = FileInput(str(path), content.digest, content.size)
     contents |= _gone(contents, earlier, settings, places)
     return FingerprintInputs(without_files(settings, contents), contents)
+
+
+def _experiments(settings: Settings) -> list[Path]:
+    return [Path(value) for key, value in settings.items() if key.endswith("exp_dir") and isinstance(value, str)]
 
 
 def product_places(spec: StageSpec, slots: Slots) -> ProductPlaces:
@@ -196,7 +204,7 @@ def _gone(
         if key in named
         and key not in there
         and Path(named[key]).name in Path(each.path).parts
-        and (key == role or not places.hold(Path(named[key])))
+        and (key == role or not places.hold(Path(named[key]), key))
     }
 
 

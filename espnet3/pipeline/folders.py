@@ -5,6 +5,7 @@ it. A folder of products is none: for what counts of it, see the stages' specs.
 """
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,10 @@ MOST_FILES = 1_000
 """More are a corpus, not a setting: it would take minutes to read them, on each start."""
 MOST_BYTES = 2**34
 """16 GiB, which a network volume gives in about two minutes, the first time."""
+
+
+_WRITTEN = re.compile(r"(.*_)?(cache|tmp|temp|work|scratch|download|out|output|log)s?(_(dir|folder|path))?")
+"""What a setting is called whose folder a stage writes to: what is in there says nothing of what it reads."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,10 @@ class ProductPlaces:
         """Whether the stage itself makes exactly this."""
         return _normal(path) in map(_normal, self.own)
 
-    def hold(self, folder: Path) -> bool:
-        """Whether a folder is one of products, or one around such."""
+    def hold(self, folder: Path, key: str = "") -> bool:
+        """Whether a folder, which a setting names, is one of products or caches, or one around such."""
+        if _WRITTEN.fullmatch(key.rpartition(".")[2]):
+            return True
         place = _normal(folder)
         around = any(_normal(each).is_relative_to(place) for each in (*self.own, *self.log_dirs))
         return around or any(place.is_relative_to(_normal(each)) for each in self.own)
@@ -72,7 +79,9 @@ def files_of(folder: Path) -> list[Path] | None:
 def find_too_large(folders: Iterable[tuple[str, Path]], places: ProductPlaces) -> list[TooLarge]:
     """Those of some folders, by the setting that names each, that are no products and too large to be read."""
     return [
-        TooLarge(key, path) for key, path in folders if _is_dir(path) and not places.hold(path) and _too_large(path)
+        TooLarge(key, path)
+        for key, path in folders
+        if _is_dir(path) and not places.hold(path, key) and _too_large(path)
     ]
 
 

@@ -116,7 +116,7 @@ def _contents_at(key: str, path: Path, places: ProductPlaces) -> dict[str, FileI
     if found:
         return {key: found}
     try:
-        files = files_of(path) if path.is_dir() and (is_model(path) or not places.hold(path)) else None
+        files = files_of(path) if path.is_dir() and (is_model(path) or not places.hold(path, key)) else None
     except (OSError, ValueError):  # too long for a path
         return {}
     inputs = {f"{key}/{file.relative_to(path).as_posix()}": _file_input(file) for file in files or ()}

@@ -169,6 +169,26 @@ def test_folders_of_products_do_not_count(folder: str, here: Path) -> None:
     assert not before.contents
 
 
+@pytest.mark.parametrize("key", ["cache_dir", "hub_cache", "tmp", "work_dir", "download_dir", "output_dir", "logs"])
+def test_folders_that_stages_write_to_do_not_count(key: str) -> None:
+    training = {**TRAINING, "create_dataset": {key: "./beside"}}
+    before = inputs("create_dataset", training)
+    write("beside/a", "1")
+    assert inputs("create_dataset", training) == before
+
+
+def test_by_hand_neither_do_those_that_the_config_calls_directories() -> None:
+    config = DictConfig({"inference_dir": "out", "model": {"exp_dir": "exp/x", "prompts": "./prompts"}, "notes": "exp"})
+    for name in ("out/hyp.scp", "exp/x/last.ckpt", "prompts/a.txt"):
+        write(name, "1")
+    before = stage_inputs(config)
+    for name in ("out/ref.scp", "exp/x/more.ckpt"):
+        write(name, "2")
+    assert stage_inputs(config) == before
+    write("prompts/a.txt", "2")
+    assert stage_inputs(config) != before
+
+
 @pytest.mark.parametrize("limit", ["MOST_FILES", "MOST_BYTES"])
 def test_a_folder_that_is_too_large_is_told(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     write("kaldi/train/text", "a b")
