@@ -7,7 +7,7 @@ recipe's own and are left alone. What stands behind a `_target_` is described by
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from espnet3.config.sections import DataConfig, Dataset, DatasetReference, Folder, Section, Target, read_config
@@ -30,8 +30,8 @@ __all__ = [
 ]
 
 
-Languages = Annotated[list[str], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
-"""One code, or a list of them."""
+Languages = Annotated[str | list[str], AfterValidator(lambda given: [given] if isinstance(given, str) else given)]
+"""One code, or a list of them; a list in any case once it is read."""
 
 
 class Dataloader(Section):
