@@ -23,7 +23,7 @@ SOURCE = "tests.systems.base.manifests"
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder in which train does nothing but what comes before the training."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(training, "train", lambda _: None)
+    monkeypatch.setattr(training, "train", lambda *_: None)
     write_texts("ab")
 
 

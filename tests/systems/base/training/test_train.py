@@ -288,10 +288,10 @@ def test_weights_that_are_not_finite_are_no_model(make_config: MakeConfig, tmp_p
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"model__hiden_size": 3}, ConfigError, r"training_config\.model .*hiden_size"),
+        ({"model__hiden_size": 3}, ConfigError, r"training_config\.model\.hiden_size: .*did you mean hidden_size"),
         ({"model__subsampling": 3}, ConfigError, r"training_config\.model .*choose one of 1, 2, 4, 8"),
         ({"model__hidden_size": -4}, ConfigError, r"training_config\.model .*-8"),
-        ({"optimizer__lr": "fast"}, ConfigError, r"training_config\.optimizer .*'str'"),
+        ({"optimizer__lr": "fast"}, ConfigError, r"training_config\.optimizer\.lr: needs a number, and 'fast' is text"),
         ({"trainer__precision": "bf17"}, ConfigError, r"training_config\.trainer: .*precision bf17 .*bf16-mixed"),
         (
             {"trainer__precision": "bf16-true", "trainer__ema_decay": 0.9},
@@ -299,8 +299,12 @@ def test_weights_that_are_not_finite_are_no_model(make_config: MakeConfig, tmp_p
             r"training_config\.trainer\.ema_decay: goes with .* not with trainer\.precision bf16-true.*given: 0\.9",
         ),
         ({"trainer__accelerator": "tpu"}, ConfigError, r"training_config\.trainer: accelerator tpu"),
-        ({"optimizer__lrr": 3}, ConfigError, r"training_config\.optimizer .*lrr"),
-        ({"scheduler__warm": 3}, ConfigError, r"training_config\.scheduler .*warm"),
+        ({"optimizer__lrr": 3}, ConfigError, r"training_config\.optimizer\.lrr: .*did you mean lr"),
+        (
+            {"scheduler__warm": 3},
+            ConfigError,
+            r"training_config\.scheduler\.warm: .*it takes .*warmup_steps",
+        ),
         ({"optimizer": {"_target_": "torch.optim.Nope"}}, ConfigError, r"training_config\.optimizer"),
         ({"best_model_criterion": ["valid/wer", "min"]}, ConfigError, r"'valid/wer', .*It reports: .*valid/loss"),
         ({"dataset__train": []}, ConfigError, r"training_config\.dataset\.train is empty"),
