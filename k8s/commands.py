@@ -17,6 +17,7 @@ from k8s.recipe import read_run_config
 from k8s.settings import StageSettings, read_settings
 from k8s.size import check_size
 from k8s.values import read_profile
+from stages import container_of
 
 
 def render(args: Args) -> None:
@@ -32,6 +33,7 @@ def job(args: Args) -> None:
     run = read_run_config(args.recipe, [args.stage], config_files(args))
     settings = _settings(args, run)
     container = next(stage_containers(run, settings, cluster))
+    _warn_of_token(run, cluster)
     request = JobRequest(container, run, cluster, args.merge, args.force)
     sys.stdout.write(to_yaml([build_job(request)], args.line))
 
@@ -76,14 +78,26 @@ def _workflow(args: Args) -> dict[str, Any]:
     stages = [] if "all" in args.stages else args.stages
     run = read_run_config(args.recipe, stages, config_files(args))
     kind: Any = getattr(args, "kind", "Workflow")
-    workflow = build_workflow(run, _settings(args, run), _cluster(args), kind)
+    cluster = _cluster(args)
+    workflow = build_workflow(run, _settings(args, run), cluster, kind)
     check_size(workflow)
+    _warn_of_token(run, cluster)
     return workflow
 
 
 def _settings(args: Args, run: RunConfig) -> dict[str, StageSettings]:
     """A part of a recipe is rendered with what the file says of the rest in place."""
     return read_settings(args.recipe, run.stages, load_recipe(args.recipe).stages)
+
+
+def _warn_of_token(run: RunConfig, cluster: Cluster) -> None:
+    """What would fail hours later, at the end of the run."""
+    stages = [stage for stage in run.stages if container_of(stage).token]
+    if stages and not cluster.profile.token.existing_secret:
+        sys.stderr.write(
+            f"WARNING: {' and '.join(stages)} will have no token for the Hub: the profile names no Secret. Make one "
+            "(kubectl create secret generic hub --from-file=token=FILE) and set token.existingSecret: hub there.\n"
+        )
 
 
 def _cluster(args: Args) -> Cluster:

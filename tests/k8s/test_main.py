@@ -90,6 +90,32 @@ def test_a_job_is_printed_with_its_run_config(recipe: Path, capsys: pytest.Captu
     assert kinds == ["Job"], "who repeats it may not delete more"
 
 
+@pytest.mark.parametrize(
+    ("words", "warned"),
+    [
+        (["render", "--stages", "train", "upload_model", "upload_demo"], "upload_model and upload_demo"),
+        (["job", "upload_model"], "upload_model"),
+        (["render", "--stages", "train"], ""),
+    ],
+    ids=["workflow", "job", "no upload"],
+)
+def test_an_upload_without_a_token_is_told(
+    recipe: Path, words: list[str], warned: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, *rest = words
+    assert main([command, str(recipe), *rest, "--profile", "local"]) == 0
+    told = capsys.readouterr().err
+    assert (f"WARNING: {warned} will have no token for the Hub" in told) == bool(warned)
+    assert "existingSecret" in told or not warned
+
+
+def test_an_upload_with_a_token_is_not(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profile = tmp_path / "own.yaml"
+    profile.write_text((PROFILES / "local.yaml").read_text("utf-8") + "token: {existingSecret: hub}\n", "utf-8")
+    assert main(["job", str(recipe), "upload_model", "--profile", str(profile)]) == 0
+    assert "token for the Hub" not in capsys.readouterr().err
+
+
 def test_a_part_is_printed_where_workflow_yaml_speaks_of_the_rest(
     recipe: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
