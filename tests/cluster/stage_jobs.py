@@ -19,6 +19,9 @@ SECONDS = 300
 LONGER = ("trainer: {max_epochs: 3", "trainer: {max_epochs: 120")
 """An edit of the digits recipe's training after which it can be disturbed: 40 epochs can end before a busy kubectl."""
 
+WRONG = ("num_threads: 1", "num_threads: 1\nbest_model_criterion: [valid/wer, min]")
+"""An edit that only the training itself can find wrong: its model reports no such score."""
+
 
 @dataclass(frozen=True)
 class Job:

@@ -144,7 +144,7 @@ def test_a_preempted_training_goes_on_to_the_same_bits(
 
 def test_a_failing_stage_stops_the_rest_and_the_exit_handler_tells_why(argo: Cluster, tmp_path: Path) -> None:
     recipe = stage_jobs.new(tmp_path, "failing")
-    recipe.edit("conf/tiny.yaml", "hidden_size: 16", "hidden_size: sixteen")
+    recipe.edit("conf/tiny.yaml", *stage_jobs.WRONG)
     state = programs.finished(argo, submit(argo, recipe, tmp_path), 300)
     assert state["phase"] == "Failed"
     assert programs.ran(state) == ["plan", "create-dataset", "train-tokenizer", "collect-stats", "train", "report"]

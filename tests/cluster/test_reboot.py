@@ -1,5 +1,6 @@
 """A node that loses its power while a training runs on it: when it is back, the training goes on to the same bytes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def node(chart: Cluster) -> Places:
+def node(chart: Cluster, undisturbed_long: Digits) -> Iterator[Places]:
+    """The node, and a recipe of which no Job is there, before and after."""
     if not chart.own:
         pytest.skip("the node of a named cluster is not ours to crash")
-    return Places()
+    yield Places()
+    for stage in STAGES[:4]:
+        stage_jobs.remove(chart, undisturbed_long, stage)
 
 
 def crash_while_it_trains(cluster: Cluster, node: Places, selector: str) -> str:

@@ -85,12 +85,12 @@ def test_what_one_pod_has_written_another_does_not_hash_anew(chart: Cluster) -> 
 
 def test_a_wrong_config_ends_with_78_and_is_not_tried_again(chart: Cluster, tmp_path: Path) -> None:
     recipe = stage_jobs.new(tmp_path, "wrong")
-    recipe.edit("conf/tiny.yaml", "hidden_size: 16", "hidden_size: sixteen")
+    recipe.edit("conf/tiny.yaml", *stage_jobs.WRONG)
     stage_jobs.run(chart, recipe, STAGES[:3])
     job = stage_jobs.start(chart, recipe, "train")
     assert job.wait() == "Failed"
     assert job.exit_codes() == [78]
-    assert "hidden_size" in job.logs()
+    assert "valid/wer" in job.logs()
 
 
 def test_a_pod_deleted_while_it_trains_goes_on_to_the_same_bits(
