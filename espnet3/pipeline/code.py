@@ -8,8 +8,10 @@ runs when it is imported counts as well. Rooms that decide how a stage runs and 
 (`PLUMBING`). Code that loads other code by a name that it computes counts as using all of its recipe's files.
 """
 
+import gc
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -49,14 +51,27 @@ class Code:
             targets: what else it builds, by dotted name.
         """
         walk = Walk(self._sources, self._files, self._known, system)
-        walk.members((*_SPECIAL, stage))
-        for text in (*_texts(settings), *targets):
-            walk.text(text)
-        spec = spec_of(system, stage)
-        for module in {"dataset", *_dataset_modules(settings)} if spec.reads_data else ():
-            for export in spec.exports:
-                walk.dotted(f"{module}.{export}")
+        with _without_collection():
+            walk.members((*_SPECIAL, stage))
+            for text in (*_texts(settings), *targets):
+                walk.text(text)
+            spec = spec_of(system, stage)
+            for module in {"dataset", *_dataset_modules(settings)} if spec.reads_data else ():
+                for export in spec.exports:
+                    walk.dotted(f"{module}.{export}")
         return dict(sorted(walk.digests.items()))
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Syntax trees are many objects, and all of them stay: to look for garbage among them is a sixth of a plan."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _dataset_modules(settings: Mapping[str, Any]) -> set[str]:

@@ -18,6 +18,7 @@ from espnet3.config.target_sources import Sources, UnknownNameError
 from espnet3.pipeline.spec import System
 from espnet3.pipeline.syntax import (
     NAME,
+    all_nodes,
     is_import_time,
     is_plain_assignment,
     names_imported,
@@ -107,7 +108,7 @@ class Walk:
 
     def _look_at(self, node: ast.AST, module: Module) -> Definition:
         if id(node) not in self._known:  # the trees live as long as their modules, which the sources keep
-            nodes = list(ast.walk(node))
+            nodes = all_nodes(node)
             used = names_used(nodes)
             self._known[id(node)] = Definition(
                 digest=syntax_digest(node),
