@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from espnet3.pipeline.contents import files_below, is_model, model_files
@@ -33,15 +34,19 @@ class ProductPlaces:
 
     def is_own(self, path: Path) -> bool:
         """Whether the stage itself makes exactly this."""
-        return _normal(path) in map(_normal, self.own)
+        return _normal(path) in self._own
 
     def hold(self, folder: Path, key: str = "") -> bool:
         """Whether a folder, which a setting names, is one of products or caches, or one around such."""
         if _WRITTEN.fullmatch(key.rpartition(".")[2]):
             return True
         place = _normal(folder)
-        around = any(_normal(each).is_relative_to(place) for each in (*self.own, *self.log_dirs))
-        return around or any(place.is_relative_to(_normal(each)) for each in self.own)
+        around = any(each.is_relative_to(place) for each in (*self._own, *map(_normal, self.log_dirs)))
+        return around or any(place.is_relative_to(each) for each in self._own)
+
+    @cached_property
+    def _own(self) -> frozenset[Path]:
+        return frozenset(map(_normal, self.own))
 
 
 @dataclass(frozen=True)
@@ -78,24 +83,21 @@ def files_of(folder: Path) -> list[Path] | None:
 
 def find_too_large(folders: Iterable[tuple[str, Path]], places: ProductPlaces) -> list[TooLarge]:
     """Those of some folders, by the setting that names each, that are no products and too large to be read."""
-    return [
-        TooLarge(key, path)
-        for key, path in folders
-        if _is_dir(path) and not places.hold(path, key) and _too_large(path)
-    ]
+    return [TooLarge(key, path) for key, path in folders if not places.hold(path, key) and _too_large(path)]
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder at what may be no path at all."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # too long for a path
+        return False
 
 
 def _too_large(folder: Path) -> bool:
     try:
         return files_of(folder) is None
     except OSError:
-        return False
-
-
-def _is_dir(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):  # too long for a path
         return False
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from espnet3.pipeline.code import Code
 from espnet3.pipeline.done import NOT_FINISHED, read_record, reasons_to_run
 from espnet3.pipeline.fingerprint import StageRun, inputs_of, product_places
+from espnet3.pipeline.folders import find_too_large
 from espnet3.pipeline.paths import expand
 from espnet3.pipeline.prune import find_backups
-from espnet3.pipeline.settings import settings_of, too_large_folders
+from espnet3.pipeline.settings import Settings, folders_named
 from espnet3.pipeline.spec import ProductCheck, System, slots_of, spec_of
 
 MOST_REASONS = 4
@@ -98,7 +99,7 @@ def decide(system: System, code: Code, stage: str, forced: bool = False, running
     waits_for = tuple(earlier for earlier in spec_of(system, stage).after if earlier in running)
     anew = record is not None and (forced or record.inputs.fingerprint != run.fingerprint)
     backup = system.next_backup(stage) if anew else None
-    notes = (*check.notes, *_too_large_folders(system, stage))
+    notes = (*check.notes, *_too_large_folders(system, stage, run.inputs.settings))
     return Decision(stage, run, reasons, waits_for, record.finished if record else None, backup, notes)
 
 
@@ -138,10 +139,12 @@ def _warnings(system: System, code: Code, stages: Sequence[str]) -> Iterator[str
             )
 
 
-def _too_large_folders(system: System, stage: str) -> Iterator[str]:
-    spec, slots = spec_of(system, stage), slots_of(system)
-    settings, places = settings_of(spec, slots), product_places(spec, slots)
-    yield from (f"{stage}: {folder}" for folder in too_large_folders(settings, places))
+def _too_large_folders(system: System, stage: str, left: Settings) -> Iterator[str]:
+    """Of the settings that were left as they are, because no contents took their place."""
+    folders = folders_named(left)
+    if folders:
+        places = product_places(spec_of(system, stage), slots_of(system))
+        yield from (f"{stage}: {folder}" for folder in find_too_large(folders, places))
 
 
 def _left_something(system: System, stage: str) -> bool:

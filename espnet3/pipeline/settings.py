@@ -15,7 +15,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from espnet3.pipeline.contents import content_of, is_model
-from espnet3.pipeline.folders import ProductPlaces, TooLarge, files_of, find_too_large
+from espnet3.pipeline.folders import ProductPlaces, files_of, is_folder
 from espnet3.pipeline.spec import StageSpec
 
 COSMETIC = (
@@ -70,9 +70,9 @@ def contents_named(settings: Settings, places: ProductPlaces, relative_to: Seque
     return contents
 
 
-def too_large_folders(settings: Settings, places: ProductPlaces) -> list[TooLarge]:
-    """The folders that settings name and that are too large to count by what is in them."""
-    return find_too_large(((key, Path(text)) for key, text in names_of_files(settings)), places)
+def folders_named(settings: Settings) -> list[tuple[str, Path]]:
+    """The folders that settings name, by the setting's key."""
+    return [(key, Path(text)) for key, text in names_of_files(settings) if is_folder(Path(text))]
 
 
 def log_dirs(slots: Slots) -> list[Path]:
