@@ -1,7 +1,6 @@
 """The digits recipe from a user's side: every stage, in processes of its own, run twice, changed and disturbed."""
 
 import contextlib
-import os
 import random
 import re
 import signal
@@ -19,6 +18,7 @@ from espnet3.recipe.run_config import RunConfig
 from espnet3.utils.stages_utils import run_stages
 from tests.egs3.conftest import Undisturbed
 from tests.egs3.digits_run import CONFIGS, STAGES, Digits, respect_permissions
+from tests.small_disks import mounted_disk
 from tests.trees import differences
 
 After = Callable[[str], Digits]
@@ -182,13 +182,8 @@ def test_two_processes_building_the_same_dataset(after: After, undisturbed: Undi
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system that `room` makes larger."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("a full disk takes root and the right to mount a tmpfs")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    with mounted_disk(tmp_path, "200k") as disk:
+        yield disk
 
 
 @pytest.mark.slow

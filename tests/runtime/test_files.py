@@ -3,7 +3,6 @@ import multiprocessing
 import os
 import resource
 import stat
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -15,6 +14,7 @@ from espnet3.errors import LostLease, TryAgain
 from espnet3.runtime.failures import failure_of
 from espnet3.runtime.files import remove, remove_leftovers, replacing, replacing_dir, write_bytes, write_text
 from espnet3.runtime.leases import LEASE_FILE, adopt, check_lease, held_leases, lease
+from tests.small_disks import mounted_disk
 
 
 def names(folder: Path) -> list[str]:
@@ -367,13 +367,8 @@ def test_a_file_that_may_not_be_so_large_is_named(tmp_path: Path, what: str, nam
 
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("a full disk takes root and the right to mount a tmpfs")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    with mounted_disk(tmp_path, "64k") as disk:
+        yield disk
 
 
 @pytest.mark.parametrize("what", LARGE)

@@ -11,6 +11,7 @@ import pytest
 from espnet3.components.data.manifest import Manifest
 from espnet3.errors import ConfigError
 from espnet3.systems.base.create_dataset import create_dataset
+from tests.small_disks import mounted_disk
 from tests.systems.base.building import BUILDER, Recipe, run_elsewhere
 
 
@@ -115,13 +116,8 @@ def test_many_processes_at_once_leave_one_whole_dataset(recipe: Recipe) -> None:
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Path]:
     """A file system of half a mebibyte."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    options = ["mount", "-t", "tmpfs", "-o", "size=512k", "none", str(place)]
-    if os.geteuid() != 0 or subprocess.run(options, check=False, capture_output=True).returncode != 0:
-        pytest.skip("a full disk takes root and the right to mount a tmpfs")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    with mounted_disk(tmp_path, "512k") as disk:
+        yield disk
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, mounted: Path) -> None:
